@@ -43,9 +43,20 @@ pub enum Trap {
     /// A system call by a gate Umlaut doesn't have (`int 0x80`, vsyscall page): a general protection fault in the guest.
     ForeignSyscall,
     /// Page fault (host SIGSEGV or SIGBUS with an address).
-    PageFault { addr: u64, write: bool, exec: bool, present: bool },
+    PageFault {
+        addr: u64,
+        write: bool,
+        exec: bool,
+        present: bool,
+    },
     /// Another exception, as the host's signal said it: SIGILL, SIGFPE, SIGTRAP, SIGSEGV (general protection), SIGBUS.
-    Exception { signo: i32, code: i32, addr: u64, trapno: u64, error_code: u64 },
+    Exception {
+        signo: i32,
+        code: i32,
+        addr: u64,
+        trapno: u64,
+        error_code: u64,
+    },
     /// [`Kicker::kick`](crate::Kicker::kick) took effect; the guest can be resumed at any time.
     Interrupted,
     /// A queued memory operation failed on the host; the guest has not run since. `index` into the operations given to `run`.
@@ -63,18 +74,39 @@ pub struct Prot {
 }
 
 impl Prot {
-    pub const NONE: Prot = Prot { read: false, write: false, exec: false };
-    pub const RW: Prot = Prot { read: true, write: true, exec: false };
+    pub const NONE: Prot = Prot {
+        read: false,
+        write: false,
+        exec: false,
+    };
+    pub const RW: Prot = Prot {
+        read: true,
+        write: true,
+        exec: false,
+    };
 }
 
 /// One operation on a guest address space. Addresses and lengths in bytes, page-aligned, below [`TASK_SIZE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapOp {
     /// Fresh private zero pages, replacing what was there.
-    Anon { addr: u64, len: u64, prot: Prot, noreserve: bool },
+    Anon {
+        addr: u64,
+        len: u64,
+        prot: Prot,
+        noreserve: bool,
+    },
     /// A range of the page-cache memory. `private`: copy on write. `may_write`: a shared mapping that may be
     /// (or be made) writable. `populate`: fill page tables at once.
-    File { addr: u64, len: u64, prot: Prot, offset: u64, private: bool, may_write: bool, populate: bool },
+    File {
+        addr: u64,
+        len: u64,
+        prot: Prot,
+        offset: u64,
+        private: bool,
+        may_write: bool,
+        populate: bool,
+    },
     /// Remove a range.
     Unmap { addr: u64, len: u64 },
     /// Change the protection of a range.
@@ -82,7 +114,13 @@ pub enum MapOp {
     /// `madvise`: MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*.
     Advise { addr: u64, len: u64, advice: i32 },
     /// Move pages (`mremap` with MREMAP_FIXED); `keep`: MREMAP_DONTUNMAP.
-    Move { from: u64, from_len: u64, to: u64, to_len: u64, keep: bool },
+    Move {
+        from: u64,
+        from_len: u64,
+        to: u64,
+        to_len: u64,
+        keep: bool,
+    },
 }
 
 impl MapOp {
