@@ -1,0 +1,434 @@
+//! The system call numbers of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`, Linux 6.18) and their names.
+//!
+//! One list generates the constants, the names and the iterator, so that they can't disagree. Numbers that the
+//! 64-bit table leaves out (the gap below 424, and the x32 calls from 512) are not system calls here.
+
+macro_rules! syscalls {
+    ($($name:ident $upper:ident = $nr:literal;)*) => {
+        $(#[doc = concat!("`", stringify!($name), "`")] pub const $upper: u64 = $nr;)*
+
+        /// Every system call: number and name, by number.
+        pub const ALL: &[(u64, &str)] = &[$(($nr, stringify!($name)),)*];
+
+        /// The name of a system call (`"read"` for 0), or `None` if Linux has none of that number.
+        pub const fn name(nr: u64) -> Option<&'static str> {
+            match nr {
+                $($nr => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+syscalls! {
+    read SYS_READ = 0;
+    write SYS_WRITE = 1;
+    open SYS_OPEN = 2;
+    close SYS_CLOSE = 3;
+    stat SYS_STAT = 4;
+    fstat SYS_FSTAT = 5;
+    lstat SYS_LSTAT = 6;
+    poll SYS_POLL = 7;
+    lseek SYS_LSEEK = 8;
+    mmap SYS_MMAP = 9;
+    mprotect SYS_MPROTECT = 10;
+    munmap SYS_MUNMAP = 11;
+    brk SYS_BRK = 12;
+    rt_sigaction SYS_RT_SIGACTION = 13;
+    rt_sigprocmask SYS_RT_SIGPROCMASK = 14;
+    rt_sigreturn SYS_RT_SIGRETURN = 15;
+    ioctl SYS_IOCTL = 16;
+    pread64 SYS_PREAD64 = 17;
+    pwrite64 SYS_PWRITE64 = 18;
+    readv SYS_READV = 19;
+    writev SYS_WRITEV = 20;
+    access SYS_ACCESS = 21;
+    pipe SYS_PIPE = 22;
+    select SYS_SELECT = 23;
+    sched_yield SYS_SCHED_YIELD = 24;
+    mremap SYS_MREMAP = 25;
+    msync SYS_MSYNC = 26;
+    mincore SYS_MINCORE = 27;
+    madvise SYS_MADVISE = 28;
+    shmget SYS_SHMGET = 29;
+    shmat SYS_SHMAT = 30;
+    shmctl SYS_SHMCTL = 31;
+    dup SYS_DUP = 32;
+    dup2 SYS_DUP2 = 33;
+    pause SYS_PAUSE = 34;
+    nanosleep SYS_NANOSLEEP = 35;
+    getitimer SYS_GETITIMER = 36;
+    alarm SYS_ALARM = 37;
+    setitimer SYS_SETITIMER = 38;
+    getpid SYS_GETPID = 39;
+    sendfile SYS_SENDFILE = 40;
+    socket SYS_SOCKET = 41;
+    connect SYS_CONNECT = 42;
+    accept SYS_ACCEPT = 43;
+    sendto SYS_SENDTO = 44;
+    recvfrom SYS_RECVFROM = 45;
+    sendmsg SYS_SENDMSG = 46;
+    recvmsg SYS_RECVMSG = 47;
+    shutdown SYS_SHUTDOWN = 48;
+    bind SYS_BIND = 49;
+    listen SYS_LISTEN = 50;
+    getsockname SYS_GETSOCKNAME = 51;
+    getpeername SYS_GETPEERNAME = 52;
+    socketpair SYS_SOCKETPAIR = 53;
+    setsockopt SYS_SETSOCKOPT = 54;
+    getsockopt SYS_GETSOCKOPT = 55;
+    clone SYS_CLONE = 56;
+    fork SYS_FORK = 57;
+    vfork SYS_VFORK = 58;
+    execve SYS_EXECVE = 59;
+    exit SYS_EXIT = 60;
+    wait4 SYS_WAIT4 = 61;
+    kill SYS_KILL = 62;
+    uname SYS_UNAME = 63;
+    semget SYS_SEMGET = 64;
+    semop SYS_SEMOP = 65;
+    semctl SYS_SEMCTL = 66;
+    shmdt SYS_SHMDT = 67;
+    msgget SYS_MSGGET = 68;
+    msgsnd SYS_MSGSND = 69;
+    msgrcv SYS_MSGRCV = 70;
+    msgctl SYS_MSGCTL = 71;
+    fcntl SYS_FCNTL = 72;
+    flock SYS_FLOCK = 73;
+    fsync SYS_FSYNC = 74;
+    fdatasync SYS_FDATASYNC = 75;
+    truncate SYS_TRUNCATE = 76;
+    ftruncate SYS_FTRUNCATE = 77;
+    getdents SYS_GETDENTS = 78;
+    getcwd SYS_GETCWD = 79;
+    chdir SYS_CHDIR = 80;
+    fchdir SYS_FCHDIR = 81;
+    rename SYS_RENAME = 82;
+    mkdir SYS_MKDIR = 83;
+    rmdir SYS_RMDIR = 84;
+    creat SYS_CREAT = 85;
+    link SYS_LINK = 86;
+    unlink SYS_UNLINK = 87;
+    symlink SYS_SYMLINK = 88;
+    readlink SYS_READLINK = 89;
+    chmod SYS_CHMOD = 90;
+    fchmod SYS_FCHMOD = 91;
+    chown SYS_CHOWN = 92;
+    fchown SYS_FCHOWN = 93;
+    lchown SYS_LCHOWN = 94;
+    umask SYS_UMASK = 95;
+    gettimeofday SYS_GETTIMEOFDAY = 96;
+    getrlimit SYS_GETRLIMIT = 97;
+    getrusage SYS_GETRUSAGE = 98;
+    sysinfo SYS_SYSINFO = 99;
+    times SYS_TIMES = 100;
+    ptrace SYS_PTRACE = 101;
+    getuid SYS_GETUID = 102;
+    syslog SYS_SYSLOG = 103;
+    getgid SYS_GETGID = 104;
+    setuid SYS_SETUID = 105;
+    setgid SYS_SETGID = 106;
+    geteuid SYS_GETEUID = 107;
+    getegid SYS_GETEGID = 108;
+    setpgid SYS_SETPGID = 109;
+    getppid SYS_GETPPID = 110;
+    getpgrp SYS_GETPGRP = 111;
+    setsid SYS_SETSID = 112;
+    setreuid SYS_SETREUID = 113;
+    setregid SYS_SETREGID = 114;
+    getgroups SYS_GETGROUPS = 115;
+    setgroups SYS_SETGROUPS = 116;
+    setresuid SYS_SETRESUID = 117;
+    getresuid SYS_GETRESUID = 118;
+    setresgid SYS_SETRESGID = 119;
+    getresgid SYS_GETRESGID = 120;
+    getpgid SYS_GETPGID = 121;
+    setfsuid SYS_SETFSUID = 122;
+    setfsgid SYS_SETFSGID = 123;
+    getsid SYS_GETSID = 124;
+    capget SYS_CAPGET = 125;
+    capset SYS_CAPSET = 126;
+    rt_sigpending SYS_RT_SIGPENDING = 127;
+    rt_sigtimedwait SYS_RT_SIGTIMEDWAIT = 128;
+    rt_sigqueueinfo SYS_RT_SIGQUEUEINFO = 129;
+    rt_sigsuspend SYS_RT_SIGSUSPEND = 130;
+    sigaltstack SYS_SIGALTSTACK = 131;
+    utime SYS_UTIME = 132;
+    mknod SYS_MKNOD = 133;
+    uselib SYS_USELIB = 134;
+    personality SYS_PERSONALITY = 135;
+    ustat SYS_USTAT = 136;
+    statfs SYS_STATFS = 137;
+    fstatfs SYS_FSTATFS = 138;
+    sysfs SYS_SYSFS = 139;
+    getpriority SYS_GETPRIORITY = 140;
+    setpriority SYS_SETPRIORITY = 141;
+    sched_setparam SYS_SCHED_SETPARAM = 142;
+    sched_getparam SYS_SCHED_GETPARAM = 143;
+    sched_setscheduler SYS_SCHED_SETSCHEDULER = 144;
+    sched_getscheduler SYS_SCHED_GETSCHEDULER = 145;
+    sched_get_priority_max SYS_SCHED_GET_PRIORITY_MAX = 146;
+    sched_get_priority_min SYS_SCHED_GET_PRIORITY_MIN = 147;
+    sched_rr_get_interval SYS_SCHED_RR_GET_INTERVAL = 148;
+    mlock SYS_MLOCK = 149;
+    munlock SYS_MUNLOCK = 150;
+    mlockall SYS_MLOCKALL = 151;
+    munlockall SYS_MUNLOCKALL = 152;
+    vhangup SYS_VHANGUP = 153;
+    modify_ldt SYS_MODIFY_LDT = 154;
+    pivot_root SYS_PIVOT_ROOT = 155;
+    _sysctl SYS__SYSCTL = 156;
+    prctl SYS_PRCTL = 157;
+    arch_prctl SYS_ARCH_PRCTL = 158;
+    adjtimex SYS_ADJTIMEX = 159;
+    setrlimit SYS_SETRLIMIT = 160;
+    chroot SYS_CHROOT = 161;
+    sync SYS_SYNC = 162;
+    acct SYS_ACCT = 163;
+    settimeofday SYS_SETTIMEOFDAY = 164;
+    mount SYS_MOUNT = 165;
+    umount2 SYS_UMOUNT2 = 166;
+    swapon SYS_SWAPON = 167;
+    swapoff SYS_SWAPOFF = 168;
+    reboot SYS_REBOOT = 169;
+    sethostname SYS_SETHOSTNAME = 170;
+    setdomainname SYS_SETDOMAINNAME = 171;
+    iopl SYS_IOPL = 172;
+    ioperm SYS_IOPERM = 173;
+    create_module SYS_CREATE_MODULE = 174;
+    init_module SYS_INIT_MODULE = 175;
+    delete_module SYS_DELETE_MODULE = 176;
+    get_kernel_syms SYS_GET_KERNEL_SYMS = 177;
+    query_module SYS_QUERY_MODULE = 178;
+    quotactl SYS_QUOTACTL = 179;
+    nfsservctl SYS_NFSSERVCTL = 180;
+    getpmsg SYS_GETPMSG = 181;
+    putpmsg SYS_PUTPMSG = 182;
+    afs_syscall SYS_AFS_SYSCALL = 183;
+    tuxcall SYS_TUXCALL = 184;
+    security SYS_SECURITY = 185;
+    gettid SYS_GETTID = 186;
+    readahead SYS_READAHEAD = 187;
+    setxattr SYS_SETXATTR = 188;
+    lsetxattr SYS_LSETXATTR = 189;
+    fsetxattr SYS_FSETXATTR = 190;
+    getxattr SYS_GETXATTR = 191;
+    lgetxattr SYS_LGETXATTR = 192;
+    fgetxattr SYS_FGETXATTR = 193;
+    listxattr SYS_LISTXATTR = 194;
+    llistxattr SYS_LLISTXATTR = 195;
+    flistxattr SYS_FLISTXATTR = 196;
+    removexattr SYS_REMOVEXATTR = 197;
+    lremovexattr SYS_LREMOVEXATTR = 198;
+    fremovexattr SYS_FREMOVEXATTR = 199;
+    tkill SYS_TKILL = 200;
+    time SYS_TIME = 201;
+    futex SYS_FUTEX = 202;
+    sched_setaffinity SYS_SCHED_SETAFFINITY = 203;
+    sched_getaffinity SYS_SCHED_GETAFFINITY = 204;
+    set_thread_area SYS_SET_THREAD_AREA = 205;
+    io_setup SYS_IO_SETUP = 206;
+    io_destroy SYS_IO_DESTROY = 207;
+    io_getevents SYS_IO_GETEVENTS = 208;
+    io_submit SYS_IO_SUBMIT = 209;
+    io_cancel SYS_IO_CANCEL = 210;
+    get_thread_area SYS_GET_THREAD_AREA = 211;
+    lookup_dcookie SYS_LOOKUP_DCOOKIE = 212;
+    epoll_create SYS_EPOLL_CREATE = 213;
+    epoll_ctl_old SYS_EPOLL_CTL_OLD = 214;
+    epoll_wait_old SYS_EPOLL_WAIT_OLD = 215;
+    remap_file_pages SYS_REMAP_FILE_PAGES = 216;
+    getdents64 SYS_GETDENTS64 = 217;
+    set_tid_address SYS_SET_TID_ADDRESS = 218;
+    restart_syscall SYS_RESTART_SYSCALL = 219;
+    semtimedop SYS_SEMTIMEDOP = 220;
+    fadvise64 SYS_FADVISE64 = 221;
+    timer_create SYS_TIMER_CREATE = 222;
+    timer_settime SYS_TIMER_SETTIME = 223;
+    timer_gettime SYS_TIMER_GETTIME = 224;
+    timer_getoverrun SYS_TIMER_GETOVERRUN = 225;
+    timer_delete SYS_TIMER_DELETE = 226;
+    clock_settime SYS_CLOCK_SETTIME = 227;
+    clock_gettime SYS_CLOCK_GETTIME = 228;
+    clock_getres SYS_CLOCK_GETRES = 229;
+    clock_nanosleep SYS_CLOCK_NANOSLEEP = 230;
+    exit_group SYS_EXIT_GROUP = 231;
+    epoll_wait SYS_EPOLL_WAIT = 232;
+    epoll_ctl SYS_EPOLL_CTL = 233;
+    tgkill SYS_TGKILL = 234;
+    utimes SYS_UTIMES = 235;
+    vserver SYS_VSERVER = 236;
+    mbind SYS_MBIND = 237;
+    set_mempolicy SYS_SET_MEMPOLICY = 238;
+    get_mempolicy SYS_GET_MEMPOLICY = 239;
+    mq_open SYS_MQ_OPEN = 240;
+    mq_unlink SYS_MQ_UNLINK = 241;
+    mq_timedsend SYS_MQ_TIMEDSEND = 242;
+    mq_timedreceive SYS_MQ_TIMEDRECEIVE = 243;
+    mq_notify SYS_MQ_NOTIFY = 244;
+    mq_getsetattr SYS_MQ_GETSETATTR = 245;
+    kexec_load SYS_KEXEC_LOAD = 246;
+    waitid SYS_WAITID = 247;
+    add_key SYS_ADD_KEY = 248;
+    request_key SYS_REQUEST_KEY = 249;
+    keyctl SYS_KEYCTL = 250;
+    ioprio_set SYS_IOPRIO_SET = 251;
+    ioprio_get SYS_IOPRIO_GET = 252;
+    inotify_init SYS_INOTIFY_INIT = 253;
+    inotify_add_watch SYS_INOTIFY_ADD_WATCH = 254;
+    inotify_rm_watch SYS_INOTIFY_RM_WATCH = 255;
+    migrate_pages SYS_MIGRATE_PAGES = 256;
+    openat SYS_OPENAT = 257;
+    mkdirat SYS_MKDIRAT = 258;
+    mknodat SYS_MKNODAT = 259;
+    fchownat SYS_FCHOWNAT = 260;
+    futimesat SYS_FUTIMESAT = 261;
+    newfstatat SYS_NEWFSTATAT = 262;
+    unlinkat SYS_UNLINKAT = 263;
+    renameat SYS_RENAMEAT = 264;
+    linkat SYS_LINKAT = 265;
+    symlinkat SYS_SYMLINKAT = 266;
+    readlinkat SYS_READLINKAT = 267;
+    fchmodat SYS_FCHMODAT = 268;
+    faccessat SYS_FACCESSAT = 269;
+    pselect6 SYS_PSELECT6 = 270;
+    ppoll SYS_PPOLL = 271;
+    unshare SYS_UNSHARE = 272;
+    set_robust_list SYS_SET_ROBUST_LIST = 273;
+    get_robust_list SYS_GET_ROBUST_LIST = 274;
+    splice SYS_SPLICE = 275;
+    tee SYS_TEE = 276;
+    sync_file_range SYS_SYNC_FILE_RANGE = 277;
+    vmsplice SYS_VMSPLICE = 278;
+    move_pages SYS_MOVE_PAGES = 279;
+    utimensat SYS_UTIMENSAT = 280;
+    epoll_pwait SYS_EPOLL_PWAIT = 281;
+    signalfd SYS_SIGNALFD = 282;
+    timerfd_create SYS_TIMERFD_CREATE = 283;
+    eventfd SYS_EVENTFD = 284;
+    fallocate SYS_FALLOCATE = 285;
+    timerfd_settime SYS_TIMERFD_SETTIME = 286;
+    timerfd_gettime SYS_TIMERFD_GETTIME = 287;
+    accept4 SYS_ACCEPT4 = 288;
+    signalfd4 SYS_SIGNALFD4 = 289;
+    eventfd2 SYS_EVENTFD2 = 290;
+    epoll_create1 SYS_EPOLL_CREATE1 = 291;
+    dup3 SYS_DUP3 = 292;
+    pipe2 SYS_PIPE2 = 293;
+    inotify_init1 SYS_INOTIFY_INIT1 = 294;
+    preadv SYS_PREADV = 295;
+    pwritev SYS_PWRITEV = 296;
+    rt_tgsigqueueinfo SYS_RT_TGSIGQUEUEINFO = 297;
+    perf_event_open SYS_PERF_EVENT_OPEN = 298;
+    recvmmsg SYS_RECVMMSG = 299;
+    fanotify_init SYS_FANOTIFY_INIT = 300;
+    fanotify_mark SYS_FANOTIFY_MARK = 301;
+    prlimit64 SYS_PRLIMIT64 = 302;
+    name_to_handle_at SYS_NAME_TO_HANDLE_AT = 303;
+    open_by_handle_at SYS_OPEN_BY_HANDLE_AT = 304;
+    clock_adjtime SYS_CLOCK_ADJTIME = 305;
+    syncfs SYS_SYNCFS = 306;
+    sendmmsg SYS_SENDMMSG = 307;
+    setns SYS_SETNS = 308;
+    getcpu SYS_GETCPU = 309;
+    process_vm_readv SYS_PROCESS_VM_READV = 310;
+    process_vm_writev SYS_PROCESS_VM_WRITEV = 311;
+    kcmp SYS_KCMP = 312;
+    finit_module SYS_FINIT_MODULE = 313;
+    sched_setattr SYS_SCHED_SETATTR = 314;
+    sched_getattr SYS_SCHED_GETATTR = 315;
+    renameat2 SYS_RENAMEAT2 = 316;
+    seccomp SYS_SECCOMP = 317;
+    getrandom SYS_GETRANDOM = 318;
+    memfd_create SYS_MEMFD_CREATE = 319;
+    kexec_file_load SYS_KEXEC_FILE_LOAD = 320;
+    bpf SYS_BPF = 321;
+    execveat SYS_EXECVEAT = 322;
+    userfaultfd SYS_USERFAULTFD = 323;
+    membarrier SYS_MEMBARRIER = 324;
+    mlock2 SYS_MLOCK2 = 325;
+    copy_file_range SYS_COPY_FILE_RANGE = 326;
+    preadv2 SYS_PREADV2 = 327;
+    pwritev2 SYS_PWRITEV2 = 328;
+    pkey_mprotect SYS_PKEY_MPROTECT = 329;
+    pkey_alloc SYS_PKEY_ALLOC = 330;
+    pkey_free SYS_PKEY_FREE = 331;
+    statx SYS_STATX = 332;
+    io_pgetevents SYS_IO_PGETEVENTS = 333;
+    rseq SYS_RSEQ = 334;
+    uretprobe SYS_URETPROBE = 335;
+    uprobe SYS_UPROBE = 336;
+    pidfd_send_signal SYS_PIDFD_SEND_SIGNAL = 424;
+    io_uring_setup SYS_IO_URING_SETUP = 425;
+    io_uring_enter SYS_IO_URING_ENTER = 426;
+    io_uring_register SYS_IO_URING_REGISTER = 427;
+    open_tree SYS_OPEN_TREE = 428;
+    move_mount SYS_MOVE_MOUNT = 429;
+    fsopen SYS_FSOPEN = 430;
+    fsconfig SYS_FSCONFIG = 431;
+    fsmount SYS_FSMOUNT = 432;
+    fspick SYS_FSPICK = 433;
+    pidfd_open SYS_PIDFD_OPEN = 434;
+    clone3 SYS_CLONE3 = 435;
+    close_range SYS_CLOSE_RANGE = 436;
+    openat2 SYS_OPENAT2 = 437;
+    pidfd_getfd SYS_PIDFD_GETFD = 438;
+    faccessat2 SYS_FACCESSAT2 = 439;
+    process_madvise SYS_PROCESS_MADVISE = 440;
+    epoll_pwait2 SYS_EPOLL_PWAIT2 = 441;
+    mount_setattr SYS_MOUNT_SETATTR = 442;
+    quotactl_fd SYS_QUOTACTL_FD = 443;
+    landlock_create_ruleset SYS_LANDLOCK_CREATE_RULESET = 444;
+    landlock_add_rule SYS_LANDLOCK_ADD_RULE = 445;
+    landlock_restrict_self SYS_LANDLOCK_RESTRICT_SELF = 446;
+    memfd_secret SYS_MEMFD_SECRET = 447;
+    process_mrelease SYS_PROCESS_MRELEASE = 448;
+    futex_waitv SYS_FUTEX_WAITV = 449;
+    set_mempolicy_home_node SYS_SET_MEMPOLICY_HOME_NODE = 450;
+    cachestat SYS_CACHESTAT = 451;
+    fchmodat2 SYS_FCHMODAT2 = 452;
+    map_shadow_stack SYS_MAP_SHADOW_STACK = 453;
+    futex_wake SYS_FUTEX_WAKE = 454;
+    futex_wait SYS_FUTEX_WAIT = 455;
+    futex_requeue SYS_FUTEX_REQUEUE = 456;
+    statmount SYS_STATMOUNT = 457;
+    listmount SYS_LISTMOUNT = 458;
+    lsm_get_self_attr SYS_LSM_GET_SELF_ATTR = 459;
+    lsm_set_self_attr SYS_LSM_SET_SELF_ATTR = 460;
+    lsm_list_modules SYS_LSM_LIST_MODULES = 461;
+    mseal SYS_MSEAL = 462;
+    setxattrat SYS_SETXATTRAT = 463;
+    getxattrat SYS_GETXATTRAT = 464;
+    listxattrat SYS_LISTXATTRAT = 465;
+    removexattrat SYS_REMOVEXATTRAT = 466;
+    open_tree_attr SYS_OPEN_TREE_ATTR = 467;
+    file_getattr SYS_FILE_GETATTR = 468;
+    file_setattr SYS_FILE_SETATTR = 469;
+}
+
+/// One more than the highest number: the size of a table indexed by system call number.
+pub const COUNT: usize = ALL[ALL.len() - 1].0 as usize + 1;
+
+/// The numbers and names of all system calls, in increasing order.
+pub fn iter() -> impl ExactSizeIterator<Item = (u64, &'static str)> + DoubleEndedIterator + Clone {
+    ALL.iter().copied()
+}
+
+/// The number of the system call of this name.
+pub fn number(name: &str) -> Option<u64> {
+    iter().find(|(_, n)| *n == name).map(|(nr, _)| nr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_is_ordered_and_known() {
+        assert!(ALL.windows(2).all(|w| w[0].0 < w[1].0));
+        assert_eq!(name(SYS_FILE_SETATTR), Some("file_setattr"));
+        assert_eq!(name(337), None);
+        assert_eq!(number("clone3"), Some(435));
+        assert_eq!(COUNT, 470);
+    }
+}
