@@ -11,7 +11,19 @@
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+mod macros;
+
+mod dirent;
 pub mod errno;
+pub mod fs;
+pub mod inotify;
+pub mod mm;
+pub mod mount;
 pub mod nr;
+pub mod sigframe;
+pub mod siginfo;
+pub mod signal;
+pub mod time;
 
 pub use errno::{Errno, Result};
