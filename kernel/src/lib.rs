@@ -1,1 +1,19 @@
-//! placeholder
+//! Umlaut's kernel: what a Linux kernel is to its programs, on the services of `platform` and on the
+//! traits that `drivers` implement. Entry points: `boot` from `linux`, `syscall::table` from guests.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod log;
+pub mod mm;
+pub mod sched;
+pub mod signal;
+pub mod sync;
+pub mod syscall;
+pub mod task;
+pub mod time;
+pub mod tty;
+pub mod user;
+pub mod vfs;
+
+pub use abi::errno::Errno;
+pub use error::{Error, Result, err};

@@ -1,0 +1,109 @@
+//! The kernel log: a ring that `dmesg`, `syslog(2)` and /dev/kmsg read, and a sink that prints to the console.
+
+use crate::sync::{Lock, Rank};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// Syslog severity, as in `<N>` prefixes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Level {
+    Emerg = 0,
+    Alert,
+    Crit,
+    Err,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+}
+
+/// One line of the log.
+#[derive(Clone)]
+pub struct Record {
+    pub seq: u64,
+    /// Nanoseconds since boot.
+    pub time_ns: u64,
+    pub level: Level,
+    pub text: String,
+}
+
+type Sink = Box<dyn Fn(&Record) + Send>;
+
+struct Log {
+    records: VecDeque<Record>,
+    bytes: usize,
+    next: u64,
+    boot_ns: Option<u64>,
+    sink: Option<Sink>,
+}
+
+/// Bytes of text the ring keeps (Linux's default, CONFIG_LOG_BUF_SHIFT=18).
+pub const RING_BYTES: usize = 1 << 18;
+
+static LOG: Lock<Log> = Lock::new(
+    Rank::LOG,
+    Log {
+        records: VecDeque::new(),
+        bytes: 0,
+        next: 0,
+        boot_ns: None,
+        sink: None,
+    },
+);
+
+/// Sets where lines are printed as they are logged; the lines so far are printed first.
+pub fn set_sink(sink: Option<Sink>) {
+    let mut log = LOG.lock();
+    if let Some(sink) = &sink {
+        log.records.iter().for_each(sink);
+    }
+    log.sink = sink;
+}
+
+/// Adds a line (without its newline). Prefer the macros.
+pub fn write(level: Level, text: fmt::Arguments<'_>) {
+    let now = crate::time::monotonic_ns();
+    let mut log = LOG.lock();
+    let boot = *log.boot_ns.get_or_insert(now);
+    let record = Record {
+        seq: log.next,
+        time_ns: now - boot,
+        level,
+        text: text.to_string(),
+    };
+    log.next += 1;
+    if let Some(sink) = &log.sink {
+        sink(&record);
+    }
+    log.bytes += record.text.len();
+    log.records.push_back(record);
+    while log.bytes > RING_BYTES {
+        match log.records.pop_front() {
+            Some(old) => log.bytes -= old.text.len(),
+            None => break,
+        }
+    }
+}
+
+/// The lines from number `seq` on that are still there.
+pub fn since(seq: u64) -> Vec<Record> {
+    LOG.lock()
+        .records
+        .iter()
+        .filter(|r| r.seq >= seq)
+        .cloned()
+        .collect()
+}
+
+/// The number that the next line will get.
+pub fn next_seq() -> u64 {
+    LOG.lock().next
+}
+
+#[macro_export]
+macro_rules! pr_info { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($arg)*)) }; }
+#[macro_export]
+macro_rules! pr_warn { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($arg)*)) }; }
+#[macro_export]
+macro_rules! pr_err { ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Err, format_args!($($arg)*)) }; }

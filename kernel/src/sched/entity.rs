@@ -1,0 +1,111 @@
+//! What the scheduler keeps of a task.
+
+use crate::sync::{Lock, Rank};
+use platform::fiber::Fiber;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+
+/// Where a task is in its life on the vCPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunState {
+    /// Not on any queue; only [`unpark`](super::unpark) brings it back.
+    Parked {
+        interruptible: bool,
+    },
+    Queued,
+    Running,
+    Dead,
+}
+
+pub(super) struct State {
+    pub run: RunState,
+    /// An unpark came while it was running.
+    pub token: bool,
+    /// Nanoseconds of CPU scaled by weight.
+    pub vruntime: u64,
+}
+
+/// A task's part in the scheduler.
+pub struct Entity {
+    pub(super) state: Lock<State>,
+    pub(super) fiber: parking_lot::Mutex<Option<Fiber<super::Reason>>>,
+    /// vCPU it runs on or ran on last.
+    pub(super) vcpu: AtomicUsize,
+    /// Bit n: may run on vCPU n (at most 64 vCPUs).
+    pub(super) allowed: AtomicU64,
+    pub(super) in_guest: AtomicBool,
+    nice: AtomicI32,
+    /// Nanoseconds in guest code and in the kernel.
+    pub utime_ns: AtomicU64,
+    pub stime_ns: AtomicU64,
+    pub voluntary_switches: AtomicU64,
+    pub involuntary_switches: AtomicU64,
+}
+
+/// kernel/sched/core.c:sched_prio_to_weight[], from nice -20 to 19.
+const WEIGHTS: [u64; 40] = [
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
+    3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
+    70, 56, 45, 36, 29, 23, 18, 15,
+];
+
+impl Entity {
+    pub fn new(nice: i32, allowed: u64) -> Entity {
+        Entity {
+            state: Lock::new(
+                Rank::SCHED,
+                State {
+                    run: RunState::Parked {
+                        interruptible: false,
+                    },
+                    token: false,
+                    vruntime: 0,
+                },
+            ),
+            fiber: parking_lot::Mutex::new(None),
+            vcpu: AtomicUsize::new(0),
+            allowed: AtomicU64::new(allowed),
+            in_guest: AtomicBool::new(false),
+            nice: AtomicI32::new(nice),
+            utime_ns: AtomicU64::new(0),
+            stime_ns: AtomicU64::new(0),
+            voluntary_switches: AtomicU64::new(0),
+            involuntary_switches: AtomicU64::new(0),
+        }
+    }
+
+    pub fn nice(&self) -> i32 {
+        self.nice.load(Ordering::Relaxed)
+    }
+
+    /// `nice` is clamped to -20..=19.
+    pub fn set_nice(&self, nice: i32) {
+        self.nice.store(nice.clamp(-20, 19), Ordering::Relaxed);
+    }
+
+    pub fn allowed(&self) -> u64 {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Bit n: vCPU n. Takes effect at the next switch.
+    pub fn set_allowed(&self, mask: u64) {
+        self.allowed.store(mask, Ordering::Relaxed);
+    }
+
+    /// The vCPU it runs on or ran on last.
+    pub fn last_vcpu(&self) -> usize {
+        self.vcpu.load(Ordering::Relaxed)
+    }
+
+    pub fn run_state(&self) -> RunState {
+        self.state.lock().run
+    }
+
+    pub(super) fn weigh(&self, ns: u64) -> u64 {
+        let weight = WEIGHTS[(self.nice() + 20) as usize];
+        if weight == 1024 {
+            ns
+        } else {
+            ns.saturating_mul(1024) / weight
+        }
+    }
+}

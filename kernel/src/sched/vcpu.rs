@@ -1,0 +1,437 @@
+//! The vCPU threads and their run queues.
+
+use super::entity::RunState;
+use crate::sync::{Lock, Rank, assert_none_held};
+use crate::task::Task;
+use crate::time;
+use platform::fiber::{self, Fiber, Resumed};
+use platform::{GuestThread, Platform, Trap, Vcpu};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Why a fiber suspended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    Park {
+        interruptible: bool,
+    },
+    /// Still runnable: back to the queue.
+    Yield,
+}
+
+/// A running task is preempted for one that lags by more than this, in weighted nanoseconds.
+const GRANULARITY_NS: u64 = 1_000_000;
+/// How long a task runs while others of its vCPU wait.
+pub const SLICE_NS: u64 = 4_000_000;
+
+struct Queue {
+    tasks: BTreeMap<(u64, u64), Arc<Task>>,
+    sequence: u64,
+    min_vruntime: u64,
+    running_vruntime: Option<u64>,
+}
+
+struct Cpu {
+    platform: Arc<Vcpu>,
+    queue: Lock<Queue>,
+    queued: AtomicUsize,
+    resched: AtomicBool,
+    idle: AtomicBool,
+    idle_ns: AtomicU64,
+    /// When the running task was switched in, nanoseconds.
+    since: AtomicU64,
+}
+
+static CPUS: OnceLock<Vec<Cpu>> = OnceLock::new();
+static TICKING: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static THIS: RefCell<Option<(usize, Option<Arc<Task>>)>> = const { RefCell::new(None) };
+}
+
+fn cpus() -> &'static [Cpu] {
+    CPUS.get().expect("the scheduler has started")
+}
+
+/// Number of vCPUs.
+pub fn ncpus() -> usize {
+    CPUS.get().map_or(1, Vec::len)
+}
+
+/// The task that runs on this host thread. Panics outside a task.
+#[inline(never)]
+pub fn current() -> Arc<Task> {
+    try_current().expect("in a task")
+}
+
+/// The task that runs on this host thread, if it is a vCPU that runs one.
+#[inline(never)]
+pub fn try_current() -> Option<Arc<Task>> {
+    THIS.with_borrow(|this| this.as_ref().and_then(|(_, task)| task.clone()))
+}
+
+/// Whether the caller is a task, and so may sleep.
+pub fn in_task() -> bool {
+    fiber::in_fiber()
+}
+
+/// Index of the vCPU that runs the caller. Panics on other host threads. May change at every sleep.
+#[inline(never)]
+pub fn this_vcpu() -> usize {
+    THIS.with_borrow(|this| this.as_ref().expect("on a vCPU").0)
+}
+
+#[inline(never)]
+fn set_current(task: Option<Arc<Task>>) {
+    THIS.with_borrow_mut(|this| this.as_mut().expect("on a vCPU").1 = task);
+}
+
+/// Starts the vCPU threads. Once, at boot, before the first [`spawn`].
+pub fn start(platform: &Platform) {
+    let all = (0..platform.ncpus())
+        .map(|index| Cpu {
+            platform: Vcpu::new(index, platform),
+            queue: Lock::new(
+                Rank::RUNQ,
+                Queue {
+                    tasks: BTreeMap::new(),
+                    sequence: 0,
+                    min_vruntime: 0,
+                    running_vruntime: None,
+                },
+            ),
+            queued: AtomicUsize::new(0),
+            resched: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            idle_ns: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+        })
+        .collect();
+    assert!(CPUS.set(all).is_ok(), "the scheduler starts once");
+    for index in 0..platform.ncpus() {
+        std::thread::Builder::new()
+            .name(format!("vcpu{index}"))
+            .spawn(move || run_vcpu(index))
+            .expect("the host has a thread for each vCPU");
+    }
+}
+
+fn run_vcpu(index: usize) {
+    let cpu = &cpus()[index];
+    cpu.platform.enter();
+    THIS.set(Some((index, None)));
+    loop {
+        let Some(task) = pick(index) else {
+            let since = time::monotonic_ns();
+            cpu.idle.store(true, Ordering::SeqCst);
+            if cpu.queued.load(Ordering::SeqCst) == 0 {
+                cpu.platform.idle(None);
+            }
+            cpu.idle.store(false, Ordering::SeqCst);
+            cpu.idle_ns
+                .fetch_add(time::monotonic_ns() - since, Ordering::Relaxed);
+            continue;
+        };
+        resume(index, task);
+    }
+}
+
+fn resume(index: usize, task: Arc<Task>) {
+    let cpu = &cpus()[index];
+    task.sched.vcpu.store(index, Ordering::Relaxed);
+    let mut fiber = task
+        .sched
+        .fiber
+        .lock()
+        .take()
+        .expect("a queued task has its fiber");
+    cpu.resched.store(false, Ordering::Relaxed);
+    let start = time::monotonic_ns();
+    cpu.since.store(start, Ordering::Relaxed);
+    let user_before = task.sched.utime_ns.load(Ordering::Relaxed);
+    set_current(Some(task.clone()));
+    let result = fiber.resume();
+    set_current(None);
+    let ran = time::monotonic_ns().saturating_sub(start);
+    let user = task
+        .sched
+        .utime_ns
+        .load(Ordering::Relaxed)
+        .wrapping_sub(user_before);
+    task.sched
+        .stime_ns
+        .fetch_add(ran.saturating_sub(user), Ordering::Relaxed);
+    cpu.queue.lock().running_vruntime = None;
+    match result {
+        Resumed::Finished => {
+            task.sched.state.lock().run = RunState::Dead;
+        }
+        Resumed::Yielded(reason) => {
+            *task.sched.fiber.lock() = Some(fiber);
+            settle(&task, reason, ran);
+        }
+    }
+}
+
+fn settle(task: &Arc<Task>, reason: Reason, ran: u64) {
+    let mut state = task.sched.state.lock();
+    state.vruntime += task.sched.weigh(ran);
+    match reason {
+        Reason::Park { interruptible } if !state.token => {
+            state.run = RunState::Parked { interruptible };
+            task.sched
+                .voluntary_switches
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        Reason::Park { .. } => {
+            state.token = false;
+            enqueue(task, &mut state);
+        }
+        Reason::Yield => {
+            task.sched
+                .involuntary_switches
+                .fetch_add(1, Ordering::Relaxed);
+            enqueue(task, &mut state);
+        }
+    }
+}
+
+/// Chooses a vCPU for `task` and queues it there. The caller holds the task's scheduler state.
+fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
+    let index = choose(task);
+    let cpu = &cpus()[index];
+    state.run = RunState::Queued;
+    let preempts = {
+        let mut queue = cpu.queue.lock();
+        // A sleeper gets no credit for its sleep beyond half a slice: kernel/sched/fair.c:place_entity().
+        state.vruntime = state
+            .vruntime
+            .max(queue.min_vruntime.saturating_sub(SLICE_NS / 2));
+        queue.sequence += 1;
+        let key = (state.vruntime, queue.sequence);
+        queue.tasks.insert(key, task.clone());
+        cpu.queued.store(queue.tasks.len(), Ordering::SeqCst);
+        queue.running_vruntime.is_some_and(|running| {
+            let elapsed = time::monotonic_ns().saturating_sub(cpu.since.load(Ordering::Relaxed));
+            state.vruntime + GRANULARITY_NS < running + elapsed
+        })
+    };
+    if cpu.idle.load(Ordering::SeqCst) {
+        cpu.platform.kick();
+    } else if preempts {
+        mark_resched(index);
+    }
+    if !TICKING.load(Ordering::Relaxed) && !cpu.idle.load(Ordering::SeqCst) {
+        start_ticking();
+    }
+}
+
+fn choose(task: &Arc<Task>) -> usize {
+    let all = cpus();
+    if all.len() == 1 {
+        return 0;
+    }
+    let allowed = task.sched.allowed();
+    let may = |i: usize| allowed & (1 << i) != 0;
+    let last = task.sched.last_vcpu();
+    if may(last) && all[last].idle.load(Ordering::SeqCst) {
+        return last;
+    }
+    if let Some(idle) = (0..all.len()).find(|&i| may(i) && all[i].idle.load(Ordering::SeqCst)) {
+        return idle;
+    }
+    (0..all.len())
+        .filter(|&i| may(i))
+        .min_by_key(|&i| (all[i].queued.load(Ordering::Relaxed), i != last))
+        .unwrap_or(last)
+}
+
+fn pick(index: usize) -> Option<Arc<Task>> {
+    let all = cpus();
+    if let Some(task) = take_first(&all[index], index) {
+        return Some(task);
+    }
+    // Nothing of our own: take over a task that waits for another vCPU.
+    (0..all.len()).filter(|&i| i != index).find_map(|i| {
+        if all[i].queued.load(Ordering::Relaxed) == 0 {
+            None
+        } else {
+            take_first(&all[i], index)
+        }
+    })
+}
+
+fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
+    let task = {
+        let mut queue = from.queue.lock();
+        let key = *queue
+            .tasks
+            .iter()
+            .find(|(_, task)| task.sched.allowed() & (1 << index) != 0)?
+            .0;
+        let task = queue.tasks.remove(&key).expect("key was just read");
+        from.queued.store(queue.tasks.len(), Ordering::SeqCst);
+        queue.min_vruntime = queue.min_vruntime.max(key.0);
+        task
+    };
+    let mut state = task.sched.state.lock();
+    state.run = RunState::Running;
+    let vruntime = state.vruntime;
+    cpus()[index].queue.lock().running_vruntime = Some(vruntime);
+    drop(state);
+    Some(task)
+}
+
+/// Gives `task` its body and queues it. The body runs as a task of its own.
+pub fn spawn(task: &Arc<Task>, stack_bytes: usize, body: impl FnOnce() + Send + 'static) {
+    *task.sched.fiber.lock() = Some(Fiber::new(stack_bytes, body));
+    if let Some(parent) = try_current() {
+        let vruntime = parent.sched.state.lock().vruntime;
+        task.sched.state.lock().vruntime = vruntime;
+        task.sched
+            .vcpu
+            .store(parent.sched.last_vcpu(), Ordering::Relaxed);
+    }
+    let mut state = task.sched.state.lock();
+    enqueue(task, &mut state);
+}
+
+/// Sleeps until [`unpark`]; may return without one. `interruptible`: what /proc shows, S or D.
+pub fn park(interruptible: bool) {
+    assert_none_held();
+    fiber::suspend(Reason::Park { interruptible });
+}
+
+/// Makes `task` runnable, or its next [`park`] return at once. From any host thread.
+pub fn unpark(task: &Arc<Task>) {
+    let mut state = task.sched.state.lock();
+    match state.run {
+        RunState::Parked { .. } => enqueue(task, &mut state),
+        RunState::Running => state.token = true,
+        RunState::Queued | RunState::Dead => {}
+    }
+}
+
+/// Lets others of this vCPU run.
+pub fn yield_now() {
+    assert_none_held();
+    if cpus()[this_vcpu()].queued.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let task = current();
+    let cpu = &cpus()[this_vcpu()];
+    let behind = cpu.queue.lock().tasks.keys().next().map(|key| key.0);
+    if let Some(first) = behind {
+        let mut state = task.sched.state.lock();
+        state.vruntime = state.vruntime.max(first);
+    }
+    drop(task);
+    fiber::suspend(Reason::Yield);
+}
+
+/// Switches when the time slice is over or a more urgent task was woken.
+pub fn preempt_if_needed() {
+    if cpus()[this_vcpu()].resched.load(Ordering::Relaxed) {
+        assert_none_held();
+        fiber::suspend(Reason::Yield);
+    }
+}
+
+/// Asks vCPU `index` to look at its queue before it goes on with a guest.
+pub fn mark_resched(index: usize) {
+    let cpu = &cpus()[index];
+    if !cpu.resched.swap(true, Ordering::SeqCst) && cpu.platform.in_guest() {
+        cpu.platform.kick();
+    }
+}
+
+/// Makes `task` leave guest code, if it is there, to look at what has come for it.
+pub fn kick_task(task: &Task) {
+    if task.sched.in_guest.load(Ordering::SeqCst) {
+        cpus()[task.sched.last_vcpu()].platform.kick();
+    }
+}
+
+/// Runs the current task's guest thread until it traps, and accounts the time.
+pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
+    let cpu = &cpus()[this_vcpu()];
+    task.sched.in_guest.store(true, Ordering::SeqCst);
+    if task.has_work() || cpu.resched.load(Ordering::SeqCst) {
+        task.sched.in_guest.store(false, Ordering::SeqCst);
+        return Trap::Interrupted;
+    }
+    let start = time::monotonic_ns();
+    let trap = guest.run(&cpu.platform);
+    let ran = time::monotonic_ns().saturating_sub(start);
+    task.sched.in_guest.store(false, Ordering::SeqCst);
+    task.sched.utime_ns.fetch_add(ran, Ordering::Relaxed);
+    trap
+}
+
+/// Ends the current fiber's claim on the CPU: returns only by the fiber finishing. For symmetry with [`spawn`].
+pub fn exit_current() {
+    assert_none_held();
+}
+
+fn start_ticking() {
+    if !TICKING.swap(true, Ordering::SeqCst) {
+        arm_tick();
+    }
+}
+
+fn arm_tick() {
+    time::timer::call_at(crate::sync::Deadline::after(SLICE_NS), tick).detach();
+}
+
+/// The periodic tick, on the timer thread; it stops by itself when no vCPU has a second task to run.
+pub fn tick() {
+    let mut busy = false;
+    for (index, cpu) in cpus().iter().enumerate() {
+        if cpu.queued.load(Ordering::SeqCst) > 0 {
+            busy = true;
+            let ran = time::monotonic_ns().saturating_sub(cpu.since.load(Ordering::Relaxed));
+            if cpu.idle.load(Ordering::SeqCst) {
+                cpu.platform.kick();
+            } else if ran >= SLICE_NS / 2 {
+                mark_resched(index);
+            }
+        }
+    }
+    if busy {
+        arm_tick();
+    } else {
+        TICKING.store(false, Ordering::SeqCst);
+        if cpus()
+            .iter()
+            .any(|cpu| cpu.queued.load(Ordering::SeqCst) > 0)
+        {
+            start_ticking();
+        }
+    }
+}
+
+/// Nanoseconds vCPU `index` was idle since boot.
+pub fn idle_ns(index: usize) -> u64 {
+    cpus()[index].idle_ns.load(Ordering::Relaxed)
+}
+
+/// Tasks that run or are queued.
+pub fn nr_running() -> usize {
+    cpus()
+        .iter()
+        .map(|cpu| {
+            cpu.queued.load(Ordering::Relaxed)
+                + usize::from(cpu.queue.lock().running_vruntime.is_some())
+        })
+        .sum()
+}
+
+/// Runnable tasks per vCPU, for load figures.
+pub fn load() -> Vec<usize> {
+    cpus()
+        .iter()
+        .map(|cpu| cpu.queued.load(Ordering::Relaxed))
+        .collect()
+}

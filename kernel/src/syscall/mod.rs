@@ -1,0 +1,34 @@
+//! The gate: a trapped system call becomes typed arguments, runs its handler, and its result goes back negated.
+
+mod args;
+pub mod table;
+
+pub use crate::task::Context;
+pub use args::{Fd, FromArg, Handler, IntoRet};
+
+use crate::error::Result;
+use abi::errno::Errno;
+use std::sync::atomic::Ordering;
+
+/// How an interrupted call goes on when the guest calls restart_syscall(2).
+pub type RestartBlock = Box<dyn FnOnce(&mut Context) -> Result<u64> + Send>;
+
+/// Answers the system call that the guest thread trapped with.
+pub fn dispatch(cx: &mut Context) {
+    let regs = cx.guest.regs();
+    let nr = regs.orig_rax;
+    let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+    cx.task.in_syscall.store(nr, Ordering::Relaxed);
+    let result = match table::row(nr) {
+        Some(row) => (row.call)(cx, &args),
+        None => {
+            table::log_missing(nr, &cx.task);
+            Err(Errno::ENOSYS.into())
+        }
+    };
+    cx.task.in_syscall.store(u64::MAX, Ordering::Relaxed);
+    match result {
+        Ok(value) => cx.guest.regs_mut().rax = value,
+        Err(e) => cx.guest.regs_mut().rax = (-i64::from(e.errno().as_raw())) as u64,
+    }
+}

@@ -1,0 +1,118 @@
+//! The one table of system calls: a row for each number that is there. Numbers without a row are ENOSYS.
+//!
+//! `docs/syscalls.md` is made from it.
+
+use super::{Context, Handler};
+use crate::error::Result;
+use crate::task::Task;
+use abi::nr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How much of Linux's call is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Support {
+    Full,
+    /// The row's note says what is missing.
+    Partial,
+}
+
+/// One system call.
+pub struct Row {
+    pub nr: u64,
+    /// `module::function` of the handler.
+    pub handler: &'static str,
+    pub support: Support,
+    pub note: &'static str,
+    pub call: fn(&mut Context, &[u64; 6]) -> Result<u64>,
+}
+
+fn invoke<H: Handler<A>, A>(handler: H, cx: &mut Context, args: &[u64; 6]) -> Result<u64> {
+    handler.call(cx, args)
+}
+
+macro_rules! rows {
+    ($($nr:ident => $handler:path, $support:ident $(, $note:literal)?;)*) => {
+        &[$(Row {
+            nr: nr::$nr,
+            handler: stringify!($handler),
+            support: Support::$support,
+            note: concat!("" $(, $note)?),
+            call: |cx, args| invoke($handler, cx, args),
+        }),*]
+    };
+}
+
+// Files and descriptors
+const FILE: &[Row] = rows! {};
+
+// Paths, directories, mounts
+const PATH: &[Row] = rows! {};
+
+// Processes, identity, limits
+const PROCESS: &[Row] = rows! {};
+
+// Signals
+const SIGNAL: &[Row] = rows! {};
+
+// Memory
+const MEMORY: &[Row] = rows! {};
+
+// Time and timers
+const TIME: &[Row] = rows! {};
+
+// Futexes and scheduling
+const SCHED: &[Row] = rows! {};
+
+// Pipes, events, polling
+const EVENT: &[Row] = rows! {};
+
+// Sockets
+const SOCKET: &[Row] = rows! {};
+
+// The system: names, log, random, sysinfo, reboot
+const SYSTEM: &[Row] = rows! {};
+
+const FAMILIES: &[&[Row]] = &[
+    FILE, PATH, PROCESS, SIGNAL, MEMORY, TIME, SCHED, EVENT, SOCKET, SYSTEM,
+];
+
+const SIZE: usize = 512;
+
+static BY_NUMBER: LazyLock<[Option<&'static Row>; SIZE]> = LazyLock::new(|| {
+    let mut table = [None; SIZE];
+    for row in FAMILIES.iter().flat_map(|family| family.iter()) {
+        let slot: &mut Option<&'static Row> = &mut table[row.nr as usize];
+        assert!(slot.is_none(), "system call {} has two rows", row.nr);
+        *slot = Some(row);
+    }
+    table
+});
+
+/// The row of number `nr`.
+pub fn row(nr: u64) -> Option<&'static Row> {
+    *BY_NUMBER.get(usize::try_from(nr).ok()?)?
+}
+
+/// All rows, by number.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    BY_NUMBER.iter().flatten().copied()
+}
+
+static LOGGED: [AtomicU64; SIZE / 64] = [const { AtomicU64::new(0) }; SIZE / 64];
+
+/// Logs, once a number, that a program asked for a call that isn't there.
+pub fn log_missing(nr: u64, task: &Task) {
+    let Some(word) = LOGGED.get((nr / 64) as usize) else {
+        return;
+    };
+    if word.fetch_or(1 << (nr % 64), Ordering::Relaxed) & (1 << (nr % 64)) == 0 {
+        let comm = task.comm();
+        let name = nr::name(nr).unwrap_or("unknown");
+        crate::pr_info!(
+            "{}[{}]: system call {nr} ({name}) is not implemented",
+            String::from_utf8_lossy(&comm),
+            task.tid()
+        );
+    }
+}

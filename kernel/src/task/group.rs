@@ -1,0 +1,152 @@
+//! Thread groups: what the threads of a process share whatever the clone flags (Linux's `signal_struct`).
+
+use super::{Pid, Task};
+use crate::signal::SigQueue;
+use crate::sync::{Lock, Rank, WaitQueue};
+use crate::tty::Tty;
+use abi::task::{RLIM_NLIMITS, Rlimit};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+/// How a process ended, as wait(2) tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// exit(2) with the low 8 bits.
+    Code(u8),
+    Signal {
+        signo: i32,
+        core: bool,
+    },
+}
+
+impl ExitStatus {
+    /// The word that wait4(2) stores.
+    pub fn wait_status(self) -> i32 {
+        match self {
+            ExitStatus::Code(code) => i32::from(code) << 8,
+            ExitStatus::Signal { signo, core } => signo | if core { 0x80 } else { 0 },
+        }
+    }
+}
+
+/// CPU time and faults, summed over threads or children that have ended. Nanoseconds and counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Accounting {
+    pub utime_ns: u64,
+    pub stime_ns: u64,
+    pub voluntary: u64,
+    pub involuntary: u64,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+    pub max_rss_kib: u64,
+}
+
+/// The guarded part.
+pub struct GroupInner {
+    /// Living threads (a zombie leader stays in `leader`).
+    pub threads: Vec<Arc<Task>>,
+    pub leader: Option<Arc<Task>>,
+    pub parent: Weak<ThreadGroup>,
+    /// The thread that cloned this process (for PR_SET_PDEATHSIG and __WNOTHREAD).
+    pub parent_tid: Pid,
+    pub children: Vec<Arc<ThreadGroup>>,
+    pub pgid: Pid,
+    pub sid: Pid,
+    pub tty: Option<Arc<Tty>>,
+    /// Signals for the process as a whole.
+    pub pending: SigQueue,
+    /// Set once: every thread is to end with this.
+    pub group_exit: Option<ExitStatus>,
+    /// A thread that waits in execve for the others to end.
+    pub exec_by: Option<Pid>,
+    /// Stopped by this signal; threads park until SIGCONT or SIGKILL.
+    pub stopped: Option<i32>,
+    /// A stop or continuation that wait(2) hasn't reported yet.
+    pub stop_report: Option<i32>,
+    pub continue_report: bool,
+    /// Ended and waiting to be reaped.
+    pub zombie: Option<ExitStatus>,
+    pub exit_signal: i32,
+    pub rlimits: [Rlimit; RLIM_NLIMITS],
+    /// Of threads that have ended.
+    pub dead_threads: Accounting,
+    /// Of children that were waited for.
+    pub waited_children: Accounting,
+    pub did_exec: bool,
+    pub child_subreaper: bool,
+    pub itimers: crate::time::ItimerSlots,
+}
+
+/// A process.
+pub struct ThreadGroup {
+    pid: Pid,
+    pub inner: Lock<GroupInner>,
+    /// Threads of this process that wait for children.
+    pub child_wait: WaitQueue,
+    /// Told when this process changes state: pidfds, and a thread in execve.
+    pub exit_wait: WaitQueue,
+    pub dumpable: AtomicBool,
+    pub oom_score_adj: std::sync::atomic::AtomicI32,
+    /// Threads not yet ended.
+    pub live: AtomicU32,
+    /// CLOCK_MONOTONIC nanoseconds at the start.
+    pub start_ns: AtomicU64,
+}
+
+impl ThreadGroup {
+    pub fn new(pid: Pid, inner: GroupInner) -> Arc<ThreadGroup> {
+        Arc::new(ThreadGroup {
+            pid,
+            inner: Lock::new(Rank::GROUP, inner),
+            child_wait: WaitQueue::new(),
+            exit_wait: WaitQueue::new(),
+            dumpable: AtomicBool::new(true),
+            oom_score_adj: std::sync::atomic::AtomicI32::new(0),
+            live: AtomicU32::new(1),
+            start_ns: AtomicU64::new(crate::time::monotonic_ns()),
+        })
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub fn pgid(&self) -> Pid {
+        self.inner.lock().pgid
+    }
+
+    pub fn sid(&self) -> Pid {
+        self.inner.lock().sid
+    }
+
+    pub fn parent(&self) -> Option<Arc<ThreadGroup>> {
+        self.inner.lock().parent.upgrade()
+    }
+
+    /// The parent's pid; 0 for init.
+    pub fn ppid(&self) -> Pid {
+        self.parent().map_or(0, |p| p.pid)
+    }
+
+    /// The first thread, also when it has ended before the others.
+    pub fn leader(&self) -> Option<Arc<Task>> {
+        self.inner.lock().leader.clone()
+    }
+
+    pub fn threads(&self) -> Vec<Arc<Task>> {
+        self.inner.lock().threads.clone()
+    }
+
+    /// Soft limit of resource `RLIMIT_*`; `u64::MAX` for no limit.
+    pub fn rlimit(&self, resource: usize) -> u64 {
+        self.inner.lock().rlimits[resource].rlim_cur
+    }
+
+    pub fn is_zombie(&self) -> bool {
+        self.inner.lock().zombie.is_some()
+    }
+
+    pub fn live_threads(&self) -> u32 {
+        self.live.load(Ordering::SeqCst)
+    }
+}

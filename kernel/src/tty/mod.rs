@@ -1,0 +1,4 @@
+//! Terminals: the line discipline, ptys, consoles, job control.
+
+/// A terminal.
+pub struct Tty {}

@@ -1,0 +1,133 @@
+//! Descriptor tables.
+
+use super::File;
+use crate::error::{Result, err};
+use crate::sync::{Lock, Rank};
+use abi::errno::Errno;
+use std::sync::Arc;
+
+#[derive(Clone)]
+struct Slot {
+    file: Arc<File>,
+    cloexec: bool,
+}
+
+/// What CLONE_FILES shares.
+pub struct FdTable {
+    slots: Lock<Vec<Option<Slot>>>,
+}
+
+impl FdTable {
+    pub fn new() -> Arc<FdTable> {
+        Arc::new(FdTable {
+            slots: Lock::new(Rank::FILES, Vec::new()),
+        })
+    }
+
+    /// What fork copies.
+    pub fn duplicate(&self) -> Arc<FdTable> {
+        let slots = self.slots.lock().clone();
+        Arc::new(FdTable {
+            slots: Lock::new(Rank::FILES, slots),
+        })
+    }
+
+    /// EBADF.
+    pub fn get(&self, fd: i32) -> Result<Arc<File>> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        match self.slots.lock().get(index) {
+            Some(Some(slot)) => Ok(slot.file.clone()),
+            _ => err(Errno::EBADF),
+        }
+    }
+
+    /// Puts `file` at the lowest free number from `from` on. EMFILE at `limit` (RLIMIT_NOFILE).
+    pub fn install(&self, file: Arc<File>, cloexec: bool, from: i32, limit: u64) -> Result<i32> {
+        let mut slots = self.slots.lock();
+        let from = usize::try_from(from).map_err(|_| Errno::EINVAL)?;
+        let index = (from..slots.len())
+            .find(|&i| slots[i].is_none())
+            .unwrap_or(slots.len().max(from));
+        if index as u64 >= limit {
+            return err(Errno::EMFILE);
+        }
+        if index >= slots.len() {
+            slots.resize(index + 1, None);
+        }
+        slots[index] = Some(Slot { file, cloexec });
+        Ok(i32::try_from(index).map_err(|_| Errno::EMFILE)?)
+    }
+
+    /// Puts `file` at `fd` and returns what was there (drop it without locks). EBADF at `limit`.
+    pub fn replace(
+        &self,
+        fd: i32,
+        file: Arc<File>,
+        cloexec: bool,
+        limit: u64,
+    ) -> Result<Option<Arc<File>>> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        if index as u64 >= limit {
+            return err(Errno::EBADF);
+        }
+        let mut slots = self.slots.lock();
+        if index >= slots.len() {
+            slots.resize(index + 1, None);
+        }
+        Ok(slots[index]
+            .replace(Slot { file, cloexec })
+            .map(|old| old.file))
+    }
+
+    /// Takes `fd` out. EBADF.
+    pub fn remove(&self, fd: i32) -> Result<Arc<File>> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        match self.slots.lock().get_mut(index).and_then(Option::take) {
+            Some(slot) => Ok(slot.file),
+            None => err(Errno::EBADF),
+        }
+    }
+
+    /// FD_CLOEXEC. EBADF.
+    pub fn cloexec(&self, fd: i32) -> Result<bool> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        match self.slots.lock().get(index) {
+            Some(Some(slot)) => Ok(slot.cloexec),
+            _ => err(Errno::EBADF),
+        }
+    }
+
+    /// EBADF.
+    pub fn set_cloexec(&self, fd: i32, on: bool) -> Result<()> {
+        let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        match self.slots.lock().get_mut(index) {
+            Some(Some(slot)) => {
+                slot.cloexec = on;
+                Ok(())
+            }
+            _ => err(Errno::EBADF),
+        }
+    }
+
+    /// Takes out all that match (execve: close-on-exec). The caller flushes and drops them.
+    pub fn remove_where(&self, mut which: impl FnMut(i32, bool) -> bool) -> Vec<Arc<File>> {
+        let mut slots = self.slots.lock();
+        let mut out = Vec::new();
+        for (i, slot) in slots.iter_mut().enumerate() {
+            if slot.as_ref().is_some_and(|s| which(i as i32, s.cloexec)) {
+                out.extend(slot.take().map(|s| s.file));
+            }
+        }
+        out
+    }
+
+    /// Every open descriptor with its file.
+    pub fn entries(&self) -> Vec<(i32, Arc<File>, bool)> {
+        let slots = self.slots.lock();
+        slots
+            .iter()
+            .enumerate()
+            .filter_map(|(i, s)| s.as_ref().map(|s| (i as i32, s.file.clone(), s.cloexec)))
+            .collect()
+    }
+}

@@ -1,0 +1,200 @@
+//! Open files (Linux's `struct file`, POSIX's open file descriptions).
+
+use super::{Inode, Path, PollEvents, Sink, Source};
+use crate::error::{Result, err};
+use crate::mm::pagecache::Mapping;
+use crate::sync::{Mutex, PollTable};
+use crate::syscall::Context;
+use abi::errno::Errno;
+use abi::fs as o;
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// One record of a directory. `next`: the position that continues behind it (d_off).
+#[derive(Clone, Copy, Debug)]
+pub struct DirEntry<'a> {
+    pub ino: u64,
+    pub next: u64,
+    pub kind: super::DirentType,
+    pub name: &'a [u8],
+}
+
+/// Takes records until it returns false (full; that record was not taken).
+pub type DirSink<'a> = dyn FnMut(DirEntry<'_>) -> bool + 'a;
+
+/// What a kind of file does when it is open.
+pub trait FileOps: Send + Sync + Any {
+    /// Reads at `*offset` and advances it (files without positions leave it); 0 at the end. EAGAIN with O_NONBLOCK,
+    /// ERESTARTSYS.
+    fn read(&self, _file: &File, _sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
+        err(Errno::EINVAL)
+    }
+
+    /// Writes at `*offset` (at the end with O_APPEND) and leaves `*offset` behind the last byte written.
+    fn write(&self, _file: &File, _source: &mut Source<'_>, _offset: &mut u64) -> Result<usize> {
+        err(Errno::EINVAL)
+    }
+
+    /// Whether the file has positions: pread, lseek. ESPIPE otherwise.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// lseek(2) to SEEK_END, SEEK_DATA, SEEK_HOLE relative positions; the generic one uses the inode's size.
+    fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
+        super::file_seek(file, offset, whence)
+    }
+
+    /// Events that hold now; registers with every queue that may change them.
+    fn poll(&self, _file: &File, _table: Option<&mut PollTable>) -> PollEvents {
+        PollEvents::READABLE | PollEvents::WRITABLE
+    }
+
+    /// ioctl(2): ENOTTY when unknown.
+    fn ioctl(&self, _file: &File, _cx: &mut Context, _cmd: u32, _arg: u64) -> Result<u64> {
+        err(Errno::ENOTTY)
+    }
+
+    /// Gives records from position `offset` on (0 is the start) to `sink`.
+    fn read_dir(&self, _file: &File, _offset: u64, _sink: &mut DirSink<'_>) -> Result<()> {
+        err(Errno::ENOTDIR)
+    }
+
+    /// The page cache behind mmap(2): ENODEV when it can't be mapped.
+    fn mapping(&self, file: &File) -> Result<Arc<Mapping>> {
+        match file.inode().mapping() {
+            Some(mapping) => Ok(mapping),
+            None => err(Errno::ENODEV),
+        }
+    }
+
+    /// Each close(2) of a descriptor (Linux's flush).
+    fn flush(&self, _file: &File) -> Result<()> {
+        Ok(())
+    }
+
+    /// The last reference is gone.
+    fn release(&self, _file: &File) {}
+
+    /// fcntl F_SETFL changed the status flags; EINVAL to refuse.
+    fn set_flags(&self, _file: &File, _flags: u32) -> Result<()> {
+        Ok(())
+    }
+
+    /// Extra lines of /proc/pid/fdinfo.
+    fn fdinfo(&self, _file: &File) -> String {
+        String::new()
+    }
+
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An open file description.
+pub struct File {
+    path: Path,
+    inode: Arc<dyn Inode>,
+    ops: Box<dyn FileOps>,
+    flags: AtomicU32,
+    /// Guarded by `position_lock` where POSIX wants it atomic (fs/file.c:fdget_pos()).
+    position: AtomicU64,
+    pub position_lock: Mutex<()>,
+    /// F_SETOWN: pid, or minus a process group; and F_SETSIG.
+    pub owner: crate::sync::Lock<FileOwner>,
+    id: u64,
+}
+
+/// Who gets SIGIO.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FileOwner {
+    pub pid: i32,
+    pub signo: i32,
+    pub uid: u32,
+    pub euid: u32,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl File {
+    /// `flags`: O_ACCMODE and status flags (creation flags are dropped).
+    pub fn new(path: Path, ops: Box<dyn FileOps>, flags: u32) -> Arc<File> {
+        Arc::new(File {
+            inode: path.inode(),
+            path,
+            ops,
+            flags: AtomicU32::new(
+                flags & !(o::O_CREAT | o::O_EXCL | o::O_NOCTTY | o::O_TRUNC | o::O_CLOEXEC),
+            ),
+            position: AtomicU64::new(0),
+            position_lock: Mutex::new(()),
+            owner: crate::sync::Lock::new(crate::sync::Rank::LEAF, FileOwner::default()),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn inode(&self) -> &Arc<dyn Inode> {
+        &self.inode
+    }
+
+    pub fn ops(&self) -> &dyn FileOps {
+        &*self.ops
+    }
+
+    /// The operations as their own type, to recognise a kind of file.
+    pub fn ops_as<T: FileOps>(&self) -> Option<&T> {
+        self.ops.as_any().downcast_ref()
+    }
+
+    /// Unique among all open files of the machine's life.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// O_ACCMODE and status flags.
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    pub fn set_flags(&self, flags: u32) {
+        self.flags.store(flags, Ordering::Relaxed);
+    }
+
+    pub fn nonblocking(&self) -> bool {
+        self.flags() & o::O_NONBLOCK != 0
+    }
+
+    pub fn is_path_only(&self) -> bool {
+        self.flags() & o::O_PATH != 0
+    }
+
+    pub fn readable(&self) -> bool {
+        self.flags() & (o::O_ACCMODE | o::O_PATH) == o::O_RDONLY
+            || self.flags() & (o::O_ACCMODE | o::O_PATH) == o::O_RDWR
+    }
+
+    pub fn writable(&self) -> bool {
+        matches!(
+            self.flags() & (o::O_ACCMODE | o::O_PATH),
+            o::O_WRONLY | o::O_RDWR
+        )
+    }
+
+    /// The position in bytes.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    pub fn set_position(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.ops.release(self);
+    }
+}
