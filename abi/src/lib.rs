@@ -14,16 +14,22 @@ extern crate std;
 #[macro_use]
 mod macros;
 
+pub mod cap;
 mod dirent;
 pub mod errno;
 pub mod fs;
+pub mod futex;
 pub mod inotify;
 pub mod mm;
 pub mod mount;
 pub mod nr;
+pub mod poll;
+pub mod sched;
+pub mod seccomp;
 pub mod sigframe;
 pub mod siginfo;
 pub mod signal;
+pub mod task;
 pub mod time;
 
 pub use errno::{Errno, Result};
