@@ -78,3 +78,14 @@ handler!(A 0, B 1, C 2);
 handler!(A 0, B 1, C 2, D 3);
 handler!(A 0, B 1, C 2, D 3, E 4);
 handler!(A 0, B 1, C 2, D 3, E 4, G 5);
+
+macro_rules! flag_arg {
+    ($($t:ty: $bits:ty),*) => {
+        $(impl FromArg for $t {
+            fn from_arg(raw: u64) -> $t {
+                <$t>::from_bits_retain(raw as $bits)
+            }
+        })*
+    };
+}
+flag_arg!(abi::fs::OpenFlags: u32, abi::fs::RenameFlags: u32);

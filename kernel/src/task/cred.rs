@@ -1,6 +1,6 @@
 //! Credentials: who a task acts as. Immutable once made; a change replaces the whole (kernel/cred.c).
 
-use abi::task as caps;
+use abi::cap;
 
 /// A set of capabilities, bit n for capability n.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -9,7 +9,7 @@ pub struct CapSet(pub u64);
 impl CapSet {
     pub const EMPTY: CapSet = CapSet(0);
     /// Every capability up to CAP_LAST_CAP.
-    pub const FULL: CapSet = CapSet((1 << (caps::CAP_LAST_CAP + 1)) - 1);
+    pub const FULL: CapSet = CapSet(cap::CAP_FULL_SET);
 
     pub fn has(self, cap: u32) -> bool {
         self.0 & (1 << cap) != 0

@@ -6,7 +6,7 @@ use crate::sched::{self, Entity};
 use crate::signal::{SigHand, SigQueue};
 use crate::sync::{Lock, Rank, RwLock, Wake};
 use crate::vfs::{FdTable, Path, PollEvents};
-use abi::signal::{SigSet, SigaltStack};
+use abi::signal::{SigSet, SigStack};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -56,7 +56,7 @@ pub struct TaskSignal {
     /// The mask to go back to when a handler has been set up (sigsuspend, ppoll, epoll_pwait).
     pub saved_mask: Option<SigSet>,
     pub pending: SigQueue,
-    pub altstack: SigaltStack,
+    pub altstack: SigStack,
     /// What sigtimedwait waits for: these are taken although blocked.
     pub awaited: SigSet,
 }
@@ -137,7 +137,7 @@ impl Task {
                     blocked: p.blocked,
                     saved_mask: None,
                     pending: SigQueue::default(),
-                    altstack: SigaltStack::disabled(),
+                    altstack: SigStack::default(),
                     awaited: SigSet::EMPTY,
                 },
             ),

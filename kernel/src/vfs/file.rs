@@ -6,7 +6,7 @@ use crate::mm::pagecache::Mapping;
 use crate::sync::{Mutex, PollTable};
 use crate::syscall::Context;
 use abi::errno::Errno;
-use abi::fs as o;
+use abi::fs::OpenFlags;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -78,7 +78,7 @@ pub trait FileOps: Send + Sync + Any {
     fn release(&self, _file: &File) {}
 
     /// fcntl F_SETFL changed the status flags; EINVAL to refuse.
-    fn set_flags(&self, _file: &File, _flags: u32) -> Result<()> {
+    fn set_flags(&self, _file: &File, _flags: OpenFlags) -> Result<()> {
         Ok(())
     }
 
@@ -89,6 +89,13 @@ pub trait FileOps: Send + Sync + Any {
 
     fn as_any(&self) -> &dyn Any;
 }
+
+/// Flags that only open(2) itself looks at.
+const CREATION: OpenFlags = OpenFlags::O_CREAT
+    .union(OpenFlags::O_EXCL)
+    .union(OpenFlags::O_NOCTTY)
+    .union(OpenFlags::O_TRUNC)
+    .union(OpenFlags::O_CLOEXEC);
 
 /// An open file description.
 pub struct File {
@@ -116,15 +123,13 @@ pub struct FileOwner {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl File {
-    /// `flags`: O_ACCMODE and status flags (creation flags are dropped).
-    pub fn new(path: Path, ops: Box<dyn FileOps>, flags: u32) -> Arc<File> {
+    /// `flags`: access mode and status flags (creation flags are dropped).
+    pub fn new(path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Arc<File> {
         Arc::new(File {
             inode: path.inode(),
             path,
             ops,
-            flags: AtomicU32::new(
-                flags & !(o::O_CREAT | o::O_EXCL | o::O_NOCTTY | o::O_TRUNC | o::O_CLOEXEC),
-            ),
+            flags: AtomicU32::new(flags.difference(CREATION).bits()),
             position: AtomicU64::new(0),
             position_lock: Mutex::new(()),
             owner: crate::sync::Lock::new(crate::sync::Rank::LEAF, FileOwner::default()),
@@ -155,32 +160,32 @@ impl File {
     }
 
     /// O_ACCMODE and status flags.
-    pub fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
 
-    pub fn set_flags(&self, flags: u32) {
-        self.flags.store(flags, Ordering::Relaxed);
+    pub fn set_flags(&self, flags: OpenFlags) {
+        self.flags.store(flags.bits(), Ordering::Relaxed);
     }
 
     pub fn nonblocking(&self) -> bool {
-        self.flags() & o::O_NONBLOCK != 0
+        self.flags().contains(OpenFlags::O_NONBLOCK)
     }
 
     pub fn is_path_only(&self) -> bool {
-        self.flags() & o::O_PATH != 0
+        self.flags().contains(OpenFlags::O_PATH)
+    }
+
+    fn access(&self) -> OpenFlags {
+        self.flags().intersection(OpenFlags::O_ACCMODE.union(OpenFlags::O_PATH))
     }
 
     pub fn readable(&self) -> bool {
-        self.flags() & (o::O_ACCMODE | o::O_PATH) == o::O_RDONLY
-            || self.flags() & (o::O_ACCMODE | o::O_PATH) == o::O_RDWR
+        self.access() == OpenFlags::O_RDONLY || self.access() == OpenFlags::O_RDWR
     }
 
     pub fn writable(&self) -> bool {
-        matches!(
-            self.flags() & (o::O_ACCMODE | o::O_PATH),
-            o::O_WRONLY | o::O_RDWR
-        )
+        self.access() == OpenFlags::O_WRONLY || self.access() == OpenFlags::O_RDWR
     }
 
     /// The position in bytes.

@@ -4,6 +4,7 @@ use super::{FileOps, Path};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
 use abi::errno::Errno;
+use abi::fs::OpenFlags;
 use abi::time::Timespec;
 use std::any::Any;
 use std::sync::Arc;
@@ -91,14 +92,14 @@ impl Metadata {
 }
 
 /// A time stamp to set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum TimeSet {
     Now,
     To(Timespec),
 }
 
 /// Changes to an inode; checked for permission by the caller (fs/attr.c:notify_change()).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SetAttr {
     /// Permission bits (07777).
     pub mode: Option<u32>,
@@ -230,7 +231,7 @@ pub trait Inode: Send + Sync + Any {
 
     /// An open file of a regular file, directory or special object that this file system itself handles. Devices,
     /// FIFOs and sockets are opened by the VFS through their registries. `flags`: O_*.
-    fn open(self: Arc<Self>, _flags: u32) -> Result<Box<dyn FileOps>> {
+    fn open(self: Arc<Self>, _flags: OpenFlags) -> Result<Box<dyn FileOps>> {
         err(Errno::ENXIO)
     }
 
