@@ -327,6 +327,9 @@ flags! {
     }
 }
 
+/// Access mode: reading.
+pub const O_RDONLY: u32 = 0;
+
 impl OpenFlags {
     /// No flag: open for reading.
     pub const O_RDONLY: OpenFlags = OpenFlags::empty();
@@ -381,6 +384,8 @@ flags! {
         const AT_EXECVE_CHECK = 0x10000;
     }
 }
+/// `access`: is it there?
+pub const F_OK: u32 = 0;
 flags! {
     /// `access`: what is asked; none is existence.
     pub struct AccessMode: u32 {

@@ -12,7 +12,7 @@ macro_rules! consts {
     };
 }
 
-/// A set of flags that keeps bits it doesn't know.
+/// A set of flags that keeps bits it doesn't know, and each flag also as a plain constant for raw arguments.
 macro_rules! flags {
     ($(#[$doc:meta])* pub struct $name:ident: $ty:ty { $(const $flag:ident = $value:expr;)* }) => {
         bitflags::bitflags! {
@@ -22,6 +22,9 @@ macro_rules! flags {
                 $(#[doc = concat!("Linux's `", stringify!($flag), "`.")] const $flag = $value;)*
             }
         }
+
+        $(#[doc = concat!("The bits of [`", stringify!($name), "::", stringify!($flag), "`].")]
+        pub const $flag: $ty = $value;)*
 
         impl $name {
             /// The bits that no flag here names; a system call that must refuse those checks that it is zero.
@@ -39,7 +42,7 @@ macro_rules! abi_struct {
         $(#[$doc])*
         #[repr(C)]
         #[derive(
-            Clone, Copy, Debug,
+            Clone, Copy, Debug, PartialEq, Eq,
             zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout,
         )]
         #[allow(missing_docs)]

@@ -12,6 +12,9 @@ flags! {
     }
 }
 
+/// No access.
+pub const PROT_NONE: u32 = 0;
+
 impl ProtFlags {
     /// No access.
     pub const PROT_NONE: ProtFlags = ProtFlags::empty();

@@ -17,6 +17,8 @@ abi_struct! {
     Copy,
     Debug,
     Default,
+    PartialEq,
+    Eq,
     zerocopy::FromBytes,
     zerocopy::IntoBytes,
     zerocopy::Immutable,

@@ -244,7 +244,7 @@ abi_struct! {
     }
 
     /// `stack_t`: the alternate signal stack.
-    pub struct SigStack [24] {
+    pub struct SigaltStack [24] {
         pub ss_sp: u64,
         /// `SS_` bits.
         pub ss_flags: i32,
@@ -267,6 +267,18 @@ consts! {
         SS_ONSTACK = 1;
         SS_DISABLE = 2;
         SS_AUTODISARM = 0x80000000;
+    }
+}
+
+impl SigaltStack {
+    /// No alternate stack.
+    pub const fn disabled() -> SigaltStack {
+        SigaltStack {
+            ss_sp: 0,
+            ss_flags: SS_DISABLE as i32,
+            _pad: 0,
+            ss_size: 0,
+        }
     }
 }
 

@@ -235,7 +235,7 @@ pub const fn wait_stopped(sig: i32) -> i32 {
 pub const WAIT_CONTINUED: i32 = 0xffff;
 
 consts! {
-    /// Resources of `getrlimit`, and their number.
+    /// Resources of `getrlimit`.
     RLIMITS: u32 {
         RLIMIT_CPU = 0;
         RLIMIT_FSIZE = 1;
@@ -253,10 +253,11 @@ consts! {
         RLIMIT_NICE = 13;
         RLIMIT_RTPRIO = 14;
         RLIMIT_RTTIME = 15;
-        RLIM_NLIMITS = 16;
     }
 }
 
+/// Number of resources.
+pub const RLIM_NLIMITS: usize = 16;
 /// No limit.
 pub const RLIM_INFINITY: u64 = !0;
 

@@ -106,6 +106,19 @@ pub const NSEC_PER_SEC: i64 = 1_000_000_000;
 /// Microseconds per second.
 pub const USEC_PER_SEC: i64 = 1_000_000;
 
+impl PartialOrd for Timespec {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timespec {
+    /// By time, for normalised values.
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.tv_sec, self.tv_nsec).cmp(&(other.tv_sec, other.tv_nsec))
+    }
+}
+
 impl Timespec {
     /// From whole nanoseconds.
     pub const fn from_nanos(ns: i64) -> Timespec {
