@@ -20,8 +20,10 @@ pub mod errno;
 pub mod fs;
 pub mod futex;
 pub mod inotify;
+pub mod ipc;
 pub mod mm;
 pub mod mount;
+pub mod net;
 pub mod nr;
 pub mod poll;
 pub mod sched;
@@ -31,5 +33,6 @@ pub mod siginfo;
 pub mod signal;
 pub mod task;
 pub mod time;
+pub mod tty;
 
 pub use errno::{Errno, Result};

@@ -5,7 +5,7 @@
 //! [`FP_XSTATE_MAGIC2`]. At the handler's entry `rsp` points at the return address, so `rsp + 8` is 16-byte aligned.
 
 use crate::siginfo::Siginfo;
-use crate::signal::{SigSet, SigaltStack};
+use crate::signal::{SigSet, SigStack};
 
 flags! {
     /// `uc_flags`: what the context holds and how `rt_sigreturn` treats it.
@@ -69,7 +69,7 @@ abi_struct! {
         /// [`UcFlags`] bits.
         pub uc_flags: u64,
         pub uc_link: u64,
-        pub uc_stack: SigaltStack,
+        pub uc_stack: SigStack,
         pub uc_mcontext: SigContext,
         pub uc_sigmask: SigSet,
     }

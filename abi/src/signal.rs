@@ -244,7 +244,7 @@ abi_struct! {
     }
 
     /// `stack_t`: the alternate signal stack.
-    pub struct SigaltStack [24] {
+    pub struct SigStack [24] {
         pub ss_sp: u64,
         /// `SS_` bits.
         pub ss_flags: i32,
@@ -270,10 +270,10 @@ consts! {
     }
 }
 
-impl SigaltStack {
+impl SigStack {
     /// No alternate stack.
-    pub const fn disabled() -> SigaltStack {
-        SigaltStack {
+    pub const fn disabled() -> SigStack {
+        SigStack {
             ss_sp: 0,
             ss_flags: SS_DISABLE as i32,
             _pad: 0,
