@@ -5,6 +5,7 @@
 
 pub mod fault;
 pub mod pagecache;
+pub mod rangeset;
 
 use crate::syscall::Context;
 use platform::AddressSpace;

@@ -1,0 +1,139 @@
+//! What the page cache uses, what it may use (`mem=`), and which pages go when it is too much.
+
+use super::{Mapping, PAGE};
+use crate::error::{Result, err};
+use crate::sync::{Lock, Rank};
+use abi::errno::Errno;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+static USED: AtomicU64 = AtomicU64::new(0);
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Mappings whose pages could be read again.
+static SOURCED: Lock<Vec<Weak<Mapping>>> = Lock::new(Rank::LEAF, Vec::new());
+
+/// A bound on pages that several mappings share: a tmpfs's `size=`.
+#[derive(Debug)]
+pub struct Quota {
+    limit: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Quota {
+    /// At most `limit` pages; `u64::MAX` for no bound.
+    pub fn new(limit: u64) -> Arc<Quota> {
+        Arc::new(Quota {
+            limit: AtomicU64::new(limit),
+            used: AtomicU64::new(0),
+        })
+    }
+
+    /// In pages.
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// In pages. May be below what is used: then nothing more is given.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// In pages.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Takes up to `pages` and returns how many.
+    fn take(&self, pages: u64) -> u64 {
+        let limit = self.limit();
+        let mut granted = 0;
+        let _ = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                granted = pages.min(limit.saturating_sub(used));
+                Some(used + granted)
+            });
+        granted
+    }
+
+    fn give(&self, pages: u64) {
+        self.used.fetch_sub(pages, Ordering::Relaxed);
+    }
+}
+
+/// Bounds the page cache and tmpfs together, in bytes.
+pub fn set_limit(bytes: u64) {
+    LIMIT.store(bytes / PAGE, Ordering::Relaxed);
+}
+
+/// The bound in bytes; about `u64::MAX` when there is none.
+pub fn limit_bytes() -> u64 {
+    LIMIT.load(Ordering::Relaxed).saturating_mul(PAGE)
+}
+
+/// Bytes of pages in use.
+pub fn used_bytes() -> u64 {
+    USED.load(Ordering::Relaxed) * PAGE
+}
+
+/// Takes pages for `quota` and the machine, after reclaiming others if need be. Returns how many, at least one. ENOSPC.
+pub(super) fn charge(quota: Option<&Quota>, pages: u64) -> Result<u64> {
+    if pages == 0 {
+        return Ok(0);
+    }
+    let mut granted = quota.map_or(pages, |q| q.take(pages));
+    if granted == 0 {
+        return err(Errno::ENOSPC);
+    }
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let used = USED.fetch_add(granted, Ordering::Relaxed) + granted;
+    if used > limit {
+        reclaim(used - limit);
+        let over = USED.load(Ordering::Relaxed).saturating_sub(limit);
+        let back = over.min(granted);
+        if back > 0 {
+            uncharge(quota, back);
+            granted -= back;
+        }
+        if granted == 0 {
+            return err(Errno::ENOSPC);
+        }
+    }
+    Ok(granted)
+}
+
+pub(super) fn uncharge(quota: Option<&Quota>, pages: u64) {
+    if pages > 0 {
+        USED.fetch_sub(pages, Ordering::Relaxed);
+        if let Some(quota) = quota {
+            quota.give(pages);
+        }
+    }
+}
+
+/// Makes a mapping a candidate for [`reclaim`].
+pub(super) fn register(mapping: &Weak<Mapping>) {
+    let mut all = SOURCED.lock();
+    if all.len() == all.capacity() {
+        all.retain(|m| m.strong_count() > 0);
+    }
+    all.push(mapping.clone());
+}
+
+/// Drops clean pages that can be read again, least recently used files first, until `pages` are free. Returns how
+/// many were freed.
+pub fn reclaim(pages: u64) -> u64 {
+    let mut candidates: Vec<Arc<Mapping>> =
+        SOURCED.lock().iter().filter_map(Weak::upgrade).collect();
+    candidates.sort_by_cached_key(|m| m.used_at());
+    let mut freed = 0;
+    // Some more than asked for, so that the next page doesn't come here again.
+    let target = pages + 256;
+    for mapping in candidates {
+        if freed >= target {
+            break;
+        }
+        freed += mapping.evict();
+    }
+    freed
+}

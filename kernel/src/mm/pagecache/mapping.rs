@@ -1,0 +1,549 @@
+//! One inode's pages: where they are, which are there, who maps them, and their size.
+
+use super::accounting::{self, Quota};
+use super::{CacheRange, PAGE, PageSource, memory};
+use crate::error::{Result, err};
+use crate::mm::rangeset::RangeSet;
+use crate::sync::{Lock, Mutex, Rank, WaitQueue};
+use abi::errno::Errno;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+/// A file can't be larger: fs/libfs MAX_LFS_FILESIZE.
+pub(super) const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// An address space that maps pages of a [`Mapping`]. Called in a task without the mapping's `fill` or `state`.
+pub trait MapUser: Send + Sync {
+    /// Takes pages `pages` of `mapping` out of the guest, so that it faults there; with `cows` private copies, too.
+    fn unmap_pages(&self, mapping: &Mapping, pages: Range<u64>, cows: bool);
+    /// Makes shared mappings of those pages fault on writes.
+    fn write_protect(&self, mapping: &Mapping, pages: Range<u64>);
+    /// The mapping is about to leave `old`: unmaps all of it, or keeps `old` for what has private copies.
+    fn leave_range(&self, mapping: &Mapping, old: &Arc<CacheRange>);
+}
+
+struct User {
+    id: u64,
+    user: Weak<dyn MapUser>,
+    vmas: usize,
+    /// Of these, private ones that may hold copies.
+    cow: usize,
+}
+
+#[derive(Default)]
+pub(super) struct ReadAhead {
+    pub next: u64,
+    pub window: u64,
+}
+
+pub(super) struct State {
+    pub range: Option<Arc<CacheRange>>,
+    /// Pages with content; without a source, pages that were written by the kernel.
+    pub valid: RangeSet,
+    pub dirty: RangeSet,
+    users: Vec<User>,
+    /// Its range is being replaced: nobody may map pages now.
+    moving: bool,
+    /// Readers in the middle of a copy: no eviction.
+    pub pins: u32,
+    pub readahead: ReadAhead,
+    pub used_at: u64,
+}
+
+/// The cached pages of one inode. Shared by the inode, its open files and the vmas that map it; the last drop frees
+/// the pages.
+pub struct Mapping {
+    id: u64,
+    me: Weak<Mapping>,
+    pub(super) source: Option<Weak<dyn PageSource>>,
+    pub(super) quota: Option<Arc<Quota>>,
+    pub(super) size: AtomicU64,
+    /// Guests could write to any page without the kernel seeing which.
+    pub(super) guest_written: AtomicBool,
+    /// Writers, truncation, moves.
+    pub(super) io: Mutex<()>,
+    /// Filling pages from the source.
+    pub(super) fill: Mutex<()>,
+    pub(super) write_back: Mutex<()>,
+    pub(super) state: Lock<State>,
+    settled: WaitQueue,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static TICK: AtomicU64 = AtomicU64::new(1);
+
+/// Keeps a mapping's pages from being evicted.
+pub(super) struct Pin<'a>(&'a Mapping);
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().pins -= 1;
+    }
+}
+
+pub(super) fn pages_of(offset: u64, len: u64) -> Range<u64> {
+    offset / PAGE..offset.saturating_add(len).div_ceil(PAGE)
+}
+
+impl Mapping {
+    /// Pages for a file of `size` bytes; `source: None` for a file that lives in memory only.
+    pub fn new(source: Option<Weak<dyn PageSource>>, size: u64) -> Arc<Mapping> {
+        Mapping::with_quota(source, size, None)
+    }
+
+    /// As [`new`](Self::new) with a bound on its pages.
+    pub fn with_quota(
+        source: Option<Weak<dyn PageSource>>,
+        size: u64,
+        quota: Option<Arc<Quota>>,
+    ) -> Arc<Mapping> {
+        Arc::new_cyclic(|me| Mapping {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            me: me.clone(),
+            source,
+            quota,
+            size: AtomicU64::new(size),
+            guest_written: AtomicBool::new(false),
+            io: Mutex::new(()),
+            fill: Mutex::new(()),
+            write_back: Mutex::new(()),
+            state: Lock::new(
+                Rank::MAPPING,
+                State {
+                    range: None,
+                    valid: RangeSet::new(),
+                    dirty: RangeSet::new(),
+                    users: Vec::new(),
+                    moving: false,
+                    pins: 0,
+                    readahead: ReadAhead::default(),
+                    used_at: 0,
+                },
+            ),
+            settled: WaitQueue::new(),
+        })
+    }
+
+    /// Unique among all mappings of the machine's life; names shared futexes.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size.load(Ordering::SeqCst)
+    }
+
+    pub fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Pages that hold content. Without a source these are the allocated ones (st_blocks, statfs).
+    pub fn resident_pages(&self) -> u64 {
+        self.state.lock().valid.count()
+    }
+
+    /// Pages that wait to be written back.
+    pub fn dirty_pages(&self) -> u64 {
+        self.state.lock().dirty.count()
+    }
+
+    /// Pages of `pages` that are in memory, as runs (mincore, cachestat).
+    pub fn resident_runs(&self, pages: Range<u64>) -> Vec<Range<u64>> {
+        let state = self.state.lock();
+        if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
+            return vec![pages];
+        }
+        state.valid.runs(pages).collect()
+    }
+
+    pub(super) fn pin(&self) -> Pin<'_> {
+        let mut state = self.state.lock();
+        state.pins += 1;
+        state.used_at = TICK.fetch_add(1, Ordering::Relaxed);
+        Pin(self)
+    }
+
+    pub(super) fn used_at(&self) -> u64 {
+        self.state.lock().used_at
+    }
+
+    fn users(&self) -> Vec<Arc<dyn MapUser>> {
+        self.state
+            .lock()
+            .users
+            .iter()
+            .filter_map(|u| u.user.upgrade())
+            .collect()
+    }
+
+    /// Whether any address space maps it.
+    pub fn is_mapped(&self) -> bool {
+        !self.state.lock().users.is_empty()
+    }
+
+    /// Counts one more vma of the address space `id`. `cow`: private and writable. `shared_write`: guests may write to
+    /// the pages themselves.
+    pub fn add_user(&self, id: u64, user: &Weak<dyn MapUser>, cow: bool, shared_write: bool) {
+        if shared_write {
+            self.guest_written.store(true, Ordering::Relaxed);
+        }
+        let mut state = self.state.lock();
+        match state.users.iter_mut().find(|u| u.id == id) {
+            Some(u) => {
+                u.vmas += 1;
+                u.cow += usize::from(cow);
+            }
+            None => state.users.push(User {
+                id,
+                user: user.clone(),
+                vmas: 1,
+                cow: usize::from(cow),
+            }),
+        }
+    }
+
+    /// Takes back one [`add_user`](Self::add_user).
+    pub fn remove_user(&self, id: u64, cow: bool) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.users.iter().position(|u| u.id == id) {
+            let user = &mut state.users[at];
+            user.vmas -= 1;
+            user.cow -= usize::from(cow);
+            if user.vmas == 0 {
+                state.users.swap_remove(at);
+            }
+        }
+    }
+
+    /// Where pages `pages` can be mapped from: runs of pages with the offset of each in the page-cache memory. Pages
+    /// that aren't filled are left out. None while the mapping moves: [`settle`](Self::settle) without the `Mm`, then retry.
+    pub fn mappable(&self, pages: Range<u64>) -> Option<Vec<(Range<u64>, u64)>> {
+        let mut state = self.state.lock();
+        if state.moving {
+            return None;
+        }
+        state.used_at = TICK.fetch_add(1, Ordering::Relaxed);
+        let end = pages.end.min(self.size().div_ceil(PAGE));
+        let Some(range) = &state.range else {
+            return Some(Vec::new());
+        };
+        let (base, end) = (range.base(), end.min(range.len() / PAGE));
+        if pages.start >= end {
+            return Some(Vec::new());
+        }
+        let place = |r: Range<u64>| (r.clone(), base + r.start * PAGE);
+        Some(if self.source.is_none() {
+            vec![place(pages.start..end)]
+        } else {
+            state.valid.runs(pages.start..end).map(place).collect()
+        })
+    }
+
+    /// Waits for a move to end and gives the file room for pages below `end` (bytes). Without the `Mm` held. ENOMEM.
+    pub fn settle(&self, end: u64) -> Result<()> {
+        self.settled
+            .wait_uninterruptible(|| (!self.state.lock().moving).then_some(()));
+        let end = end.min(self.size().next_multiple_of(PAGE));
+        let enough = |state: &State| state.range.as_ref().is_some_and(|r| r.len() >= end);
+        if end > 0 && !enough(&self.state.lock()) {
+            let _io = self.io.lock();
+            self.cover(end)?;
+        }
+        Ok(())
+    }
+
+    /// Marks pages dirty that a guest is about to write.
+    pub fn mark_dirty(&self, pages: Range<u64>) {
+        if self.source.is_some() {
+            self.state.lock().dirty.insert(pages);
+        }
+    }
+
+    /// Makes the range hold at least `end` bytes. With `io`. ENOSPC.
+    pub(super) fn cover(&self, end: u64) -> Result<Arc<CacheRange>> {
+        let old = self.state.lock().range.clone();
+        match old {
+            Some(range) if range.len() >= end => Ok(range),
+            None => {
+                let new = CacheRange::new(end.max(1)).ok_or(Errno::ENOSPC)?;
+                let mut state = self.state.lock();
+                // A fill may have been faster.
+                match &state.range {
+                    Some(range) if range.len() >= end => Ok(range.clone()),
+                    Some(_) => {
+                        drop(state);
+                        self.cover(end)
+                    }
+                    None => {
+                        state.range = Some(new.clone());
+                        drop(state);
+                        if self.source.is_some() {
+                            accounting::register(&self.me);
+                        }
+                        Ok(new)
+                    }
+                }
+            }
+            Some(old) => self.relocate(&old, end),
+        }
+    }
+
+    fn relocate(&self, old: &Arc<CacheRange>, len: u64) -> Result<Arc<CacheRange>> {
+        let new = CacheRange::new(len).ok_or(Errno::ENOSPC)?;
+        self.state.lock().moving = true;
+        for user in self.users() {
+            user.leave_range(self, old);
+        }
+        {
+            let _fill = self.fill.lock();
+            let runs: Vec<_> =
+                if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
+                    vec![0..self.size().div_ceil(PAGE).min(old.len() / PAGE)]
+                } else {
+                    self.state.lock().valid.runs(0..u64::MAX).collect()
+                };
+            for run in runs {
+                let (start, len) = (run.start * PAGE, (run.end - run.start) * PAGE);
+                memory().copy(old.base() + start, new.base() + start, len);
+            }
+            let mut state = self.state.lock();
+            state.range = Some(new.clone());
+            state.moving = false;
+        }
+        self.settled.wake_all();
+        Ok(new)
+    }
+
+    /// Truncates or extends to `new` bytes (ftruncate): pages beyond go, guests that touch them get SIGBUS, the rest of
+    /// the last page is zero. EFBIG, ENOSPC.
+    pub fn set_size(&self, new: u64) -> Result<()> {
+        if new > MAX_SIZE {
+            return err(Errno::EFBIG);
+        }
+        let _io = self.io.lock();
+        let old = self.size();
+        if new > old {
+            self.zero_tail(old);
+            let grown = self.source.is_some() && self.state.lock().range.is_some();
+            if grown {
+                self.cover(new)?;
+            }
+            self.size.store(new, Ordering::SeqCst);
+        } else if new < old {
+            self.size.store(new, Ordering::SeqCst);
+            let gone = new.div_ceil(PAGE)..u64::MAX / PAGE;
+            for user in self.users() {
+                user.unmap_pages(self, gone.clone(), true);
+            }
+            self.discard(gone);
+            self.zero_tail(new);
+        }
+        Ok(())
+    }
+
+    /// Zeroes what lies behind `size` in the page of the last byte.
+    pub(super) fn zero_tail(&self, size: u64) {
+        let tail = size % PAGE;
+        if tail == 0 {
+            return;
+        }
+        let state = self.state.lock();
+        let Some(range) = &state.range else { return };
+        if state.valid.contains(size / PAGE)
+            || (self.guest_written.load(Ordering::Relaxed) && size < range.len())
+        {
+            memory().zero(range.base() + size, PAGE - tail);
+        }
+    }
+
+    /// Drops pages, dirty or not, and gives their memory back.
+    fn discard(&self, pages: Range<u64>) {
+        let _fill = self.fill.lock();
+        let mut state = self.state.lock();
+        let freed = state.valid.remove(pages.clone());
+        state.dirty.remove(pages.clone());
+        if let Some(range) = &state.range
+            && (freed > 0 || self.guest_written.load(Ordering::Relaxed))
+        {
+            let start = pages.start.saturating_mul(PAGE).min(range.len());
+            let end = pages.end.saturating_mul(PAGE).min(range.len());
+            if start < end {
+                memory().punch(range.base() + start, end - start);
+            }
+        }
+        drop(state);
+        accounting::uncharge(self.quota.as_deref(), freed);
+    }
+
+    /// Makes a hole (FALLOC_FL_PUNCH_HOLE): `[offset, offset + len)` reads as zeros; whole pages go. The size stays.
+    /// With a source, the source has made the hole already.
+    pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let _io = self.io.lock();
+        let end = offset
+            .saturating_add(len)
+            .min(self.size().next_multiple_of(PAGE));
+        if offset >= end {
+            return Ok(());
+        }
+        let whole = offset.div_ceil(PAGE)..end / PAGE;
+        if whole.start > whole.end {
+            self.zero_partial(offset, end - offset);
+            return Ok(());
+        }
+        self.zero_partial(offset, whole.start * PAGE - offset);
+        self.zero_partial(whole.end * PAGE, end - whole.end * PAGE);
+        if !whole.is_empty() {
+            for user in self.users() {
+                user.unmap_pages(self, whole.clone(), false);
+            }
+            self.discard(whole);
+        }
+        Ok(())
+    }
+
+    /// Zeroes bytes of one page, if it is there.
+    fn zero_partial(&self, offset: u64, len: u64) {
+        let state = self.state.lock();
+        if let Some(range) = &state.range
+            && len > 0
+            && offset + len <= range.len()
+            && (state.valid.contains(offset / PAGE) || self.guest_written.load(Ordering::Relaxed))
+        {
+            memory().zero(range.base() + offset, len);
+        }
+    }
+
+    /// Forgets clean pages because the file behind changed; the next access reads anew. Pages that private writable
+    /// mappings show stay.
+    pub fn invalidate(&self) {
+        self.evict();
+    }
+
+    /// Drops clean pages; returns how many. Nothing while readers copy or private copies hang on the pages.
+    pub(super) fn evict(&self) -> u64 {
+        let users = {
+            let state = self.state.lock();
+            if state.pins > 0
+                || state.moving
+                || state.valid.is_empty()
+                || state.users.iter().any(|u| u.cow > 0)
+            {
+                return 0;
+            }
+            state
+                .users
+                .iter()
+                .filter_map(|u| u.user.upgrade())
+                .collect::<Vec<_>>()
+        };
+        // A mapped mapping is left to its users: their locks come before ours and the caller may hold one.
+        if !users.is_empty() {
+            return 0;
+        }
+        let Some(_fill) = self.fill.try_lock() else {
+            return 0;
+        };
+        let mut state = self.state.lock();
+        if state.pins > 0 || state.moving || !state.users.is_empty() {
+            return 0;
+        }
+        let Some(range) = state.range.clone() else {
+            return 0;
+        };
+        let mut freed = 0;
+        for run in state.dirty.gaps(0..state.valid.end()) {
+            let n = state.valid.remove(run.clone());
+            if n > 0 {
+                memory().punch(
+                    range.base() + run.start * PAGE,
+                    (run.end - run.start) * PAGE,
+                );
+                freed += n;
+            }
+        }
+        drop(state);
+        accounting::uncharge(self.quota.as_deref(), freed);
+        freed
+    }
+
+    /// Writes dirty pages of `[offset, offset + len)` back. The source's errors; the pages stay dirty then.
+    pub fn sync(&self, offset: u64, len: u64) -> Result<()> {
+        let Some(source) = self.source() else {
+            return Ok(());
+        };
+        let _write_back = self.write_back.lock();
+        let pages = pages_of(offset, len);
+        let (runs, range) = {
+            let mut state = self.state.lock();
+            let runs: Vec<_> = state.dirty.runs(pages.clone()).collect();
+            state.dirty.remove(pages.clone());
+            (runs, state.range.clone())
+        };
+        let (Some(range), false) = (range, runs.is_empty()) else {
+            return Ok(());
+        };
+        for user in self.users() {
+            user.write_protect(self, pages.clone());
+        }
+        let source = source?;
+        let _pin = self.pin();
+        for (done, run) in runs.iter().enumerate() {
+            let start = run.start * PAGE;
+            let end = (run.end * PAGE).min(self.size());
+            if start >= end {
+                continue;
+            }
+            if let Err(e) = source.write_back(start, end - start, range.base() + start) {
+                let mut state = self.state.lock();
+                for run in &runs[done..] {
+                    state.dirty.insert(run.clone());
+                }
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// The source, if the file has one; EIO when its inode is gone.
+    pub(super) fn source(&self) -> Option<Result<Arc<dyn PageSource>>> {
+        let source = self.source.as_ref()?;
+        Some(source.upgrade().ok_or_else(|| Errno::EIO.into()))
+    }
+
+    /// First byte from `offset` on that isn't in a hole. ENXIO at or beyond the end, or when only a hole follows.
+    pub fn seek_data(&self, offset: u64) -> Result<u64> {
+        let size = self.size();
+        if offset >= size {
+            return err(Errno::ENXIO);
+        }
+        if self.source.is_some() || self.guest_written.load(Ordering::Relaxed) {
+            return Ok(offset);
+        }
+        match self.state.lock().valid.next_in(offset / PAGE) {
+            Some(page) if page * PAGE < size => Ok(offset.max(page * PAGE)),
+            _ => err(Errno::ENXIO),
+        }
+    }
+
+    /// First byte from `offset` on that is in a hole; the end counts as one. ENXIO at or beyond the end.
+    pub fn seek_hole(&self, offset: u64) -> Result<u64> {
+        let size = self.size();
+        if offset >= size {
+            return err(Errno::ENXIO);
+        }
+        if self.source.is_some() || self.guest_written.load(Ordering::Relaxed) {
+            return Ok(size);
+        }
+        let page = self.state.lock().valid.next_out(offset / PAGE);
+        Ok(size.min(offset.max(page * PAGE)))
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let pages = self.state.lock().valid.count();
+        accounting::uncharge(self.quota.as_deref(), pages);
+    }
+}
