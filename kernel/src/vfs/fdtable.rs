@@ -32,8 +32,14 @@ impl FdTable {
         })
     }
 
-    /// EBADF.
+    /// A file to do input and output with. EBADF, also for O_PATH descriptors.
     pub fn get(&self, fd: i32) -> Result<Arc<File>> {
+        let file = self.get_any(fd)?;
+        if file.is_path_only() { err(Errno::EBADF) } else { Ok(file) }
+    }
+
+    /// The file of a descriptor of any kind. EBADF.
+    pub fn get_any(&self, fd: i32) -> Result<Arc<File>> {
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
         match self.slots.lock().get(index) {
             Some(Some(slot)) => Ok(slot.file.clone()),
@@ -119,6 +125,11 @@ impl FdTable {
             }
         }
         out
+    }
+
+    /// Size of the table as select(2) sees it: a power of two, at least 64, above every open descriptor.
+    pub fn capacity(&self) -> usize {
+        self.slots.lock().len().next_power_of_two().max(64)
     }
 
     /// Every open descriptor with its file.

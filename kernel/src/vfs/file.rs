@@ -188,6 +188,13 @@ impl File {
         self.access() == OpenFlags::O_WRONLY || self.access() == OpenFlags::O_RDWR
     }
 
+    /// Something was read: the access time as the mount keeps it (fs/inode.c:touch_atime()).
+    pub fn touch_accessed(&self) {
+        if !self.flags().contains(OpenFlags::O_NOATIME) {
+            super::touch_atime(&self.path, &self.inode);
+        }
+    }
+
     /// The position in bytes.
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
@@ -200,6 +207,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        super::notify::closed(self);
         self.ops.release(self);
     }
 }

@@ -268,6 +268,29 @@ pub trait Inode: Send + Sync + Any {
         Ok(())
     }
 
+    /// Bytes were written through an open file: modification and change time.
+    fn touch_modified(&self) {
+        let now = Some(TimeSet::Now);
+        let set = SetAttr { mtime: now, ctime: now, ..SetAttr::default() };
+        // A stamp that can't be stored doesn't fail the write, as in fs/inode.c:file_update_time().
+        let _ = self.set_attr(&set);
+    }
+
+    /// Bytes or records were read, on a mount that keeps access times; `relative`: only when the stamp is older than
+    /// the others or than a day (fs/inode.c:relatime_need_update()). Empty where access times aren't kept.
+    fn touch_accessed(&self, relative: bool) {
+        let Ok(meta) = self.metadata() else { return };
+        let now = crate::time::now();
+        let at = |t: Timespec| (t.tv_sec, t.tv_nsec);
+        let recent = at(meta.atime) > at(meta.mtime)
+            && at(meta.atime) > at(meta.ctime)
+            && now.tv_sec - meta.atime.tv_sec < 24 * 60 * 60;
+        if relative && recent || at(now) == at(meta.atime) {
+            return;
+        }
+        let _ = self.set_attr(&SetAttr { atime: Some(TimeSet::Now), ..SetAttr::default() });
+    }
+
     /// The whole as its own type.
     fn as_any(&self) -> &dyn Any;
 

@@ -1,12 +1,25 @@
 //! The virtual file system: inodes and open files as traits, dentries, mounts, path walk, descriptors.
 
+mod anon;
+pub mod attr;
 mod buffer;
+pub mod create;
+mod dcache;
+pub mod device;
 mod fdtable;
 mod file;
 mod inode;
+pub mod mount;
+pub mod notify;
+mod open;
+mod pagefile;
 mod path;
+pub mod perm;
 mod poll;
+mod registry;
+pub mod walk;
 
+pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path};
 pub use buffer::{Sink, Source};
 pub use fdtable::FdTable;
 pub use file::{DirEntry, DirSink, File, FileOps};
@@ -14,11 +27,20 @@ pub use inode::{
     DirentType, FileSystem, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, StatFs,
     TimeSet,
 };
-pub use path::{Dentry, Mount, Path};
+pub use dcache::Dentry;
+pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
+pub use mount::{Mount, Superblock, mount_root};
+pub use open::{How, open, open_at, open_path};
+pub use pagefile::{PageFile, lock_inode};
+pub use path::{Path, Reach, path_names, path_string};
 pub use poll::PollEvents;
+pub use registry::{FsType, filesystem_type, filesystem_types, register_filesystem};
+pub use walk::{Actor, LookupFlags, Walk, dirfd_path, lookup, lookup_as};
 
 use crate::error::{Result, err};
 use abi::errno::Errno;
+use abi::mount::MountFlags;
+use std::sync::Arc;
 
 /// Generic lseek(2) by the inode's size: fs/read_write.c:generic_file_llseek(). EINVAL before the start.
 pub fn file_seek(file: &File, offset: i64, whence: u32) -> Result<u64> {
@@ -43,4 +65,15 @@ pub fn file_seek(file: &File, offset: i64, whence: u32) -> Result<u64> {
     };
     let position = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
     u64::try_from(position).map_err(|_| Errno::EINVAL.into())
+}
+
+/// Notes an access of `inode` through `path` where its mount keeps access times.
+fn touch_atime(path: &Path, inode: &Arc<dyn Inode>) {
+    let flags = path.mount.flags();
+    let skipped = flags.contains(MountFlags::MS_NOATIME)
+        || (flags.contains(MountFlags::MS_NODIRATIME) && inode.kind() == InodeKind::Directory)
+        || path.mount.read_only();
+    if !skipped {
+        inode.touch_accessed(flags.contains(MountFlags::MS_RELATIME));
+    }
 }

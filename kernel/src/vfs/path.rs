@@ -1,54 +1,7 @@
-//! Dentries, mounts, and the pair of both that names a place.
+//! Places in the tree, and their names as text.
 
-use super::{FileSystem, Inode};
-use crate::sync::{Lock, Rank};
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
-
-/// A name in the tree with the inode it is bound to (None: known not to exist).
-pub struct Dentry {
-    pub(super) parent: Lock<Option<Arc<Dentry>>>,
-    pub(super) name: Lock<Box<[u8]>>,
-    pub(super) inode: Lock<Option<Arc<dyn Inode>>>,
-    pub(super) children: Lock<HashMap<Box<[u8]>, Arc<Dentry>>>,
-}
-
-impl Dentry {
-    /// A root, or a nameless dentry of a pipe, socket or memfd that /proc shows as `name`.
-    pub fn root(name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        Arc::new(Dentry {
-            parent: Lock::new(Rank::LEAF, None),
-            name: Lock::new(Rank::LEAF, name.into()),
-            inode: Lock::new(Rank::LEAF, Some(inode)),
-            children: Lock::new(Rank::DENTRY, HashMap::new()),
-        })
-    }
-
-    pub fn inode(&self) -> Option<Arc<dyn Inode>> {
-        self.inode.lock().clone()
-    }
-
-    pub fn name(&self) -> Box<[u8]> {
-        self.name.lock().clone()
-    }
-
-    pub fn parent(&self) -> Option<Arc<Dentry>> {
-        self.parent.lock().clone()
-    }
-}
-
-/// A file system attached to the tree.
-pub struct Mount {
-    pub id: u32,
-    pub fs: Arc<dyn FileSystem>,
-    pub root: Arc<Dentry>,
-    /// Where it is attached: None for the root of the tree and for internal mounts.
-    pub(super) parent: Lock<Option<(Weak<Mount>, Arc<Dentry>)>>,
-    /// MNT_* flags: read-only, nosuid, nodev, noexec, noatime ...
-    pub(super) flags: Lock<u32>,
-    /// First column of /proc/mounts.
-    pub source: String,
-}
+use super::{Dentry, Inode, Mount};
+use std::sync::Arc;
 
 /// A place: a dentry seen through a mount.
 #[derive(Clone)]
@@ -62,4 +15,81 @@ impl Path {
     pub fn inode(&self) -> Arc<dyn Inode> {
         self.dentry.inode().expect("a held path is positive")
     }
+
+    /// Whether both are the same dentry of the same mount.
+    pub fn same(&self, other: &Path) -> bool {
+        Arc::ptr_eq(&self.dentry, &other.dentry) && Arc::ptr_eq(&self.mount, &other.mount)
+    }
+
+    /// Another dentry of the same mount.
+    pub fn with(&self, dentry: Arc<Dentry>) -> Path {
+        Path { mount: self.mount.clone(), dentry }
+    }
+
+    /// Whether it is the root of its mount.
+    pub fn is_mount_root(&self) -> bool {
+        Arc::ptr_eq(&self.dentry, &self.mount.root)
+    }
+
+    /// The place that this one is mounted on, through all mounts of which it is the root. None at the top.
+    pub fn above_mount(&self) -> Option<Path> {
+        if self.is_mount_root() { self.mount.mountpoint() } else { None }
+    }
+}
+
+/// Where a name ended: at the given root, or elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    Root,
+    /// At the top of the tree without having met the root.
+    Top,
+    /// At the top of something that is not attached.
+    Detached,
+}
+
+/// The names from `root` (or as far up as there is) to `path`, as `/a/b`. fs/d_path.c:prepend_path().
+pub fn path_names(path: &Path, root: &Path) -> (Vec<u8>, Reach) {
+    let mut names: Vec<Arc<[u8]>> = Vec::new();
+    let mut at = path.clone();
+    let reach = loop {
+        if at.same(root) {
+            break Reach::Root;
+        }
+        if at.is_mount_root() {
+            match at.mount.mountpoint() {
+                Some(outside) => at = outside,
+                None if at.mount.is_attached() => break Reach::Top,
+                None => break Reach::Detached,
+            }
+            continue;
+        }
+        match at.dentry.parent() {
+            Some(parent) => {
+                names.push(at.dentry.name());
+                at.dentry = parent;
+            }
+            None => break Reach::Detached,
+        }
+    };
+    let mut text = Vec::with_capacity(names.iter().map(|n| n.len() + 1).sum::<usize>().max(1));
+    for name in names.iter().rev() {
+        text.push(b'/');
+        text.extend_from_slice(name);
+    }
+    if text.is_empty() {
+        text.push(b'/');
+    }
+    (text, reach)
+}
+
+/// What /proc/pid/fd and maps show: fs/d_path.c:d_path(). Removed names end in ` (deleted)`.
+pub fn path_string(path: &Path, root: &Path) -> Vec<u8> {
+    if path.dentry.is_nameless() {
+        return path.dentry.name().to_vec();
+    }
+    let (mut text, _) = path_names(path, root);
+    if path.dentry.is_unlinked() {
+        text.extend_from_slice(b" (deleted)");
+    }
+    text
 }

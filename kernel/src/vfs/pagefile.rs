@@ -1,0 +1,116 @@
+//! Regular files whose content is a page cache: what tmpfs, hostfs and others return from [`Inode::open`].
+
+use super::{File, FileOps, Inode, Sink, Source, attr};
+use crate::error::{Result, err};
+use crate::mm::pagecache::Mapping;
+use crate::sync::{Mutex, MutexGuard};
+use abi::errno::Errno;
+use abi::fs::{OpenFlags, SEEK_DATA, SEEK_HOLE};
+use abi::task::RLIMIT_FSIZE;
+use std::any::Any;
+use std::sync::{Arc, LazyLock};
+
+/// Largest file size, bytes (MAX_LFS_FILESIZE).
+pub const MAX_FILE_SIZE: u64 = i64::MAX as u64;
+
+/// Writers of an inode, one at a time: inodes share these by address. Never taken twice by one task.
+static WRITERS: LazyLock<[Mutex<()>; 64]> = LazyLock::new(|| std::array::from_fn(|_| Mutex::new(())));
+
+/// Keeps others from writing, truncating and allocating `inode`; may sleep.
+pub fn lock_inode(inode: &Arc<dyn Inode>) -> MutexGuard<'static, ()> {
+    let address = Arc::as_ptr(inode).cast::<()>() as usize;
+    WRITERS[(address >> 4).wrapping_mul(0x9e37_79b9) >> 8 & 63].lock()
+}
+
+/// An open regular file over its inode's [`Mapping`].
+pub struct PageFile {
+    mapping: Arc<Mapping>,
+}
+
+impl PageFile {
+    /// What [`Inode::mapping`] of the inode that is opened gives. The inode hears of reads and writes through
+    /// [`Inode::touch_accessed`] and [`Inode::touch_modified`].
+    pub fn new(mapping: Arc<Mapping>) -> PageFile {
+        PageFile { mapping }
+    }
+}
+
+impl FileOps for PageFile {
+    fn read(&self, file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
+        let done = self.mapping.read(sink, *offset)?;
+        *offset += done as u64;
+        if sink.remaining() != 0 || done != 0 {
+            file.touch_accessed();
+        }
+        Ok(done)
+    }
+
+    fn write(&self, file: &File, source: &mut Source<'_>, offset: &mut u64) -> Result<usize> {
+        if source.remaining() == 0 {
+            return Ok(0);
+        }
+        let _writers = lock_inode(file.inode());
+        if file.flags().contains(OpenFlags::O_APPEND) {
+            *offset = self.mapping.size();
+        }
+        limit_write(source, *offset)?;
+        if let Some(task) = crate::sched::try_current() {
+            let cred = task.cred();
+            if !cred.capable(abi::cap::CAP_FSETID) {
+                let mode = attr::without_privileges(&cred, &file.inode().metadata()?);
+                if mode.is_some() {
+                    file.inode().set_attr(&super::SetAttr { mode, ..Default::default() })?;
+                }
+            }
+        }
+        let done = self.mapping.write(source, *offset)?;
+        *offset += done as u64;
+        if done != 0 {
+            file.inode().touch_modified();
+        }
+        Ok(done)
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
+        if whence != SEEK_DATA && whence != SEEK_HOLE {
+            return super::file_seek(file, offset, whence);
+        }
+        let size = self.mapping.size();
+        let start = u64::try_from(offset).ok().filter(|at| *at < size).ok_or(Errno::ENXIO)?;
+        if whence == SEEK_DATA { self.mapping.seek_data(start) } else { self.mapping.seek_hole(start) }
+    }
+
+    fn mapping(&self, _file: &File) -> Result<Arc<Mapping>> {
+        Ok(self.mapping.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// fs/read_write.c:generic_write_checks(): RLIMIT_FSIZE and the largest size. Shortens `source`; EFBIG.
+pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
+    if let Some(task) = crate::sched::try_current() {
+        let limit = task.group.rlimit(RLIMIT_FSIZE as usize);
+        if limit != u64::MAX {
+            if offset >= limit {
+                return err(Errno::EFBIG);
+            }
+            truncate_source(source, limit - offset);
+        }
+    }
+    if offset >= MAX_FILE_SIZE {
+        return err(Errno::EFBIG);
+    }
+    truncate_source(source, MAX_FILE_SIZE - offset);
+    Ok(())
+}
+
+fn truncate_source(source: &mut Source<'_>, room: u64) {
+    source.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+}
