@@ -1,7 +1,8 @@
 //! Files without a place in the tree: pipes, sockets, event descriptors. Each kind is an internal file system.
 
 use super::{
-    Dentry, File, FileOps, FileSystem, Inode, InodeKind, Metadata, Mount, Path, SetAttr, StatFs, Superblock, TimeSet,
+    Dentry, File, FileOps, FileSystem, Inode, InodeKind, Metadata, Mount, Path, SetAttr, StatFs,
+    Superblock, TimeSet,
 };
 use crate::error::Result;
 use crate::sync::{Lock, Rank};
@@ -49,12 +50,24 @@ impl FileSystem for PseudoFs {
     }
 
     fn statfs(&self) -> Result<StatFs> {
-        Ok(StatFs { magic: self.magic as u64, bsize: 4096, namelen: 255, ..StatFs::default() })
+        Ok(StatFs {
+            magic: self.magic as u64,
+            bsize: 4096,
+            namelen: 255,
+            ..StatFs::default()
+        })
     }
 }
 
 fn internal(name: &'static str, magic: i64) -> Arc<Mount> {
-    let superblock = Superblock::of(Arc::new(PseudoFs { name, dev: anon_dev(), magic }), false);
+    let superblock = Superblock::of(
+        Arc::new(PseudoFs {
+            name,
+            dev: anon_dev(),
+            magic,
+        }),
+        false,
+    );
     let root = superblock.root.clone();
     let flags = MountFlags::MS_NODEV | MountFlags::MS_NOEXEC | MountFlags::MS_NOSUID;
     Mount::new(superblock, root, flags, name)
@@ -85,13 +98,17 @@ impl Pseudo {
 
 /// The place of `inode` in an internal file system; /proc shows it as `name`.
 pub fn pseudo_path(kind: Pseudo, name: &[u8], inode: Arc<dyn Inode>) -> Path {
-    Path { mount: kind.mount().clone(), dentry: Dentry::nameless(name, inode) }
+    Path {
+        mount: kind.mount().clone(),
+        dentry: Dentry::nameless(name, inode),
+    }
 }
 
 /// A new place called `pipe:[ino]`, `socket:[ino]` and so on, owned by the caller, whose inode has `mode` (with its
 /// type). Several open files may share it.
 pub fn new_pseudo(kind: Pseudo, mode: u32) -> Path {
-    let (uid, gid) = crate::sched::try_current().map_or((0, 0), |t| (t.cred().fsuid, t.cred().fsgid));
+    let (uid, gid) =
+        crate::sched::try_current().map_or((0, 0), |t| (t.cred().fsuid, t.cred().fsgid));
     let node = InodeKind::from_mode(mode).unwrap_or(InodeKind::Regular);
     let inode = PseudoInode::new(node, mode, kind.dev(), uid, gid);
     let prefix = match kind {
@@ -107,7 +124,11 @@ pub fn new_pseudo(kind: Pseudo, mode: u32) -> Path {
 /// An open file on the one anonymous inode; /proc shows it as `anon_inode:` and `name`, which is `[eventfd]` for
 /// instance.
 pub fn anon_file(name: &str, ops: Box<dyn FileOps>, flags: OpenFlags) -> Arc<File> {
-    let path = pseudo_path(Pseudo::Anon, format!("anon_inode:{name}").as_bytes(), ANON_INODE.clone());
+    let path = pseudo_path(
+        Pseudo::Anon,
+        format!("anon_inode:{name}").as_bytes(),
+        ANON_INODE.clone(),
+    );
     File::new(path, ops, flags)
 }
 

@@ -30,7 +30,11 @@ pub fn chmod(cred: &Cred, path: &Path, mode: u32) -> Result<()> {
     if !cred.in_group(meta.gid) && !cred.capable(CAP_FSETID) {
         mode &= !S_ISGID;
     }
-    let set = SetAttr { mode: Some(mode), ctime: Some(TimeSet::Now), ..SetAttr::default() };
+    let set = SetAttr {
+        mode: Some(mode),
+        ctime: Some(TimeSet::Now),
+        ..SetAttr::default()
+    };
     apply(&inode, path, &set)
 }
 
@@ -47,10 +51,16 @@ pub fn chown(cred: &Cred, path: &Path, uid: Option<u32>, gid: Option<u32>) -> Re
     if gid.is_some_and(|gid| !(privileged || owner && (gid == meta.gid || cred.in_group(gid)))) {
         return err(Errno::EPERM);
     }
-    let mut set = SetAttr { uid, gid, ctime: Some(TimeSet::Now), ..SetAttr::default() };
+    let mut set = SetAttr {
+        uid,
+        gid,
+        ctime: Some(TimeSet::Now),
+        ..SetAttr::default()
+    };
     if !meta.is_dir() && inode.kind() != InodeKind::Symlink {
         let mut mode = meta.mode & !S_ISUID;
-        let keeps_sgid = mode & S_IXGRP == 0 && (cred.in_group(meta.gid) || cred.capable(CAP_FSETID));
+        let keeps_sgid =
+            mode & S_IXGRP == 0 && (cred.in_group(meta.gid) || cred.capable(CAP_FSETID));
         if !keeps_sgid {
             mode &= !S_ISGID;
         }
@@ -91,7 +101,12 @@ pub fn set_times(
     } else if !is_owner(cred, &meta) {
         return err(Errno::EPERM);
     }
-    let set = SetAttr { atime, mtime, ctime: Some(TimeSet::Now), ..SetAttr::default() };
+    let set = SetAttr {
+        atime,
+        mtime,
+        ctime: Some(TimeSet::Now),
+        ..SetAttr::default()
+    };
     apply(&inode, path, &set)
 }
 
@@ -112,7 +127,13 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
 pub fn set_size(cred: &Cred, path: &Path, inode: &Arc<dyn Inode>, size: u64) -> Result<()> {
     let mode = without_privileges(cred, &inode.metadata()?);
     let now = Some(TimeSet::Now);
-    let set = SetAttr { size: Some(size), mode, mtime: now, ctime: now, ..SetAttr::default() };
+    let set = SetAttr {
+        size: Some(size),
+        mode,
+        mtime: now,
+        ctime: now,
+        ..SetAttr::default()
+    };
     let _writers = super::pagefile::lock_inode(inode);
     apply(inode, path, &set)
 }

@@ -11,7 +11,12 @@ use std::sync::Arc;
 
 /// Owner and mode of a new entry in a directory with metadata `dir`: umask, setgid inheritance
 /// (fs/inode.c:inode_init_owner(), mode_strip_sgid()).
-pub(super) fn new_node<'t>(actor: &Actor, dir: &Metadata, kind: InodeKind, mode: u32) -> NewNode<'t> {
+pub(super) fn new_node<'t>(
+    actor: &Actor,
+    dir: &Metadata,
+    kind: InodeKind,
+    mode: u32,
+) -> NewNode<'t> {
     let inherits = dir.mode & S_ISGID != 0;
     let mut mode = mode & 0o7777;
     if kind != InodeKind::Symlink {
@@ -27,7 +32,14 @@ pub(super) fn new_node<'t>(actor: &Actor, dir: &Metadata, kind: InodeKind, mode:
     {
         mode &= !S_ISGID;
     }
-    NewNode { kind, mode, uid: actor.cred.fsuid, gid, rdev: 0, target: b"" }
+    NewNode {
+        kind,
+        mode,
+        uid: actor.cred.fsuid,
+        gid,
+        rdev: 0,
+        target: b"",
+    }
 }
 
 /// Runs `make` with the directory, its metadata and the free name that `path` ends in, under the content mutex, after
@@ -39,7 +51,13 @@ fn make_entry(
     is_dir: bool,
     make: impl FnOnce(&Path, &Arc<dyn Inode>, &[u8]) -> Result<Arc<dyn Inode>>,
 ) -> Result<Path> {
-    let mut walk = Walk::new(actor, start, path, LookupFlags::empty(), ResolveFlags::empty())?;
+    let mut walk = Walk::new(
+        actor,
+        start,
+        path,
+        LookupFlags::empty(),
+        ResolveFlags::empty(),
+    )?;
     let Last::Name(range) = walk.to_parent()? else {
         return err(Errno::EEXIST);
     };
@@ -69,7 +87,10 @@ fn make_entry(
 pub fn mkdir(actor: &Actor, start: Option<&Path>, path: &[u8], mode: u32) -> Result<Path> {
     make_entry(actor, start, path, true, |_, dir, name| {
         let mode = mode & (0o777 | S_ISVTX);
-        dir.create(name, &new_node(actor, &dir.metadata()?, InodeKind::Directory, mode))
+        dir.create(
+            name,
+            &new_node(actor, &dir.metadata()?, InodeKind::Directory, mode),
+        )
     })
 }
 
@@ -121,7 +142,10 @@ pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Res
         inode.link(name, &target)?;
         Ok(target.clone())
     })?;
-    let set = SetAttr { ctime: Some(TimeSet::Now), ..SetAttr::default() };
+    let set = SetAttr {
+        ctime: Some(TimeSet::Now),
+        ..SetAttr::default()
+    };
     super::notify::attributes(&old.dentry, &target, &set);
     Ok(made)
 }

@@ -38,9 +38,21 @@ pub struct Dentry {
 }
 
 impl Dentry {
-    fn make(parent: Option<Arc<Dentry>>, name: &[u8], inode: Option<Arc<dyn Inode>>, nameless: bool) -> Arc<Dentry> {
+    fn make(
+        parent: Option<Arc<Dentry>>,
+        name: &[u8],
+        inode: Option<Arc<dyn Inode>>,
+        nameless: bool,
+    ) -> Arc<Dentry> {
         Arc::new(Dentry {
-            binding: Lock::new(Rank::LEAF, Binding { parent, name: name.into(), inode }),
+            binding: Lock::new(
+                Rank::LEAF,
+                Binding {
+                    parent,
+                    name: name.into(),
+                    inode,
+                },
+            ),
             children: Lock::new(Rank::DENTRY, HashMap::with_hasher(NameHash)),
             content: OnceLock::new(),
             mounts: AtomicU32::new(0),
@@ -110,7 +122,11 @@ impl Dentry {
     }
 
     /// Binds `name` here to `inode`. The caller holds the content mutex.
-    pub(super) fn bind(self: &Arc<Dentry>, name: &[u8], inode: Option<Arc<dyn Inode>>) -> Arc<Dentry> {
+    pub(super) fn bind(
+        self: &Arc<Dentry>,
+        name: &[u8],
+        inode: Option<Arc<dyn Inode>>,
+    ) -> Arc<Dentry> {
         let child = {
             let mut children = self.children.lock();
             if let Some(there) = children.get(name) {
@@ -186,8 +202,10 @@ impl Dentry {
     /// Forgets negative children and unused ones (after changes behind the cache's back).
     pub fn forget_children(&self) {
         let all: Vec<Arc<Dentry>> = self.children.lock().drain().map(|(_, d)| d).collect();
-        let keep: Vec<Arc<Dentry>> =
-            all.into_iter().filter(|d| Arc::strong_count(d) > 1 && d.inode().is_some()).collect();
+        let keep: Vec<Arc<Dentry>> = all
+            .into_iter()
+            .filter(|d| Arc::strong_count(d) > 1 && d.inode().is_some())
+            .collect();
         let mut children = self.children.lock();
         for dentry in keep {
             children.entry(dentry.name()).or_insert(dentry);
@@ -230,8 +248,12 @@ fn remember(dentry: &Arc<Dentry>) {
 /// Looks at the `count` names cached longest ago and forgets those that nobody used since and nobody holds.
 pub fn shrink(count: usize) {
     for _ in 0..count {
-        let Some(oldest) = RECENT.lock().pop_front() else { return };
-        let Some(dentry) = oldest.upgrade() else { continue };
+        let Some(oldest) = RECENT.lock().pop_front() else {
+            return;
+        };
+        let Some(dentry) = oldest.upgrade() else {
+            continue;
+        };
         let busy = dentry.used.swap(false, Ordering::Relaxed) || !evict(&dentry);
         if busy && !dentry.is_unlinked() {
             RECENT.lock().push_back(oldest);
@@ -247,7 +269,9 @@ fn evict(dentry: &Arc<Dentry>) -> bool {
     };
     let Some(parent) = parent else { return false };
     let mut children = parent.children.lock();
-    let ours = children.get(&name).is_some_and(|there| Arc::ptr_eq(there, dentry));
+    let ours = children
+        .get(&name)
+        .is_some_and(|there| Arc::ptr_eq(there, dentry));
     if !ours || Arc::strong_count(dentry) > 2 {
         return !ours;
     }
@@ -274,7 +298,8 @@ struct NameHasher(u64);
 
 impl NameHasher {
     fn mix(&mut self, word: u64) {
-        let wide = u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let wide =
+            u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         self.0 = (wide as u64) ^ ((wide >> 64) as u64);
     }
 }

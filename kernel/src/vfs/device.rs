@@ -35,7 +35,11 @@ pub fn register_block(major: u32, minors: Range<u32>, ops: Arc<dyn DeviceOps>) {
 
 pub(super) fn open(path: &Path, inode: &dyn Inode, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
     let rdev = inode.rdev();
-    let table = if inode.kind() == InodeKind::CharDevice { &CHAR } else { &BLOCK };
+    let table = if inode.kind() == InodeKind::CharDevice {
+        &CHAR
+    } else {
+        &BLOCK
+    };
     let ops = table
         .lock()
         .iter()

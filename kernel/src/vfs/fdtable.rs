@@ -35,7 +35,11 @@ impl FdTable {
     /// A file to do input and output with. EBADF, also for O_PATH descriptors.
     pub fn get(&self, fd: i32) -> Result<Arc<File>> {
         let file = self.get_any(fd)?;
-        if file.is_path_only() { err(Errno::EBADF) } else { Ok(file) }
+        if file.is_path_only() {
+            err(Errno::EBADF)
+        } else {
+            Ok(file)
+        }
     }
 
     /// The file of a descriptor of any kind. EBADF.

@@ -177,7 +177,8 @@ impl File {
     }
 
     fn access(&self) -> OpenFlags {
-        self.flags().intersection(OpenFlags::O_ACCMODE.union(OpenFlags::O_PATH))
+        self.flags()
+            .intersection(OpenFlags::O_ACCMODE.union(OpenFlags::O_PATH))
     }
 
     pub fn readable(&self) -> bool {

@@ -271,7 +271,11 @@ pub trait Inode: Send + Sync + Any {
     /// Bytes were written through an open file: modification and change time.
     fn touch_modified(&self) {
         let now = Some(TimeSet::Now);
-        let set = SetAttr { mtime: now, ctime: now, ..SetAttr::default() };
+        let set = SetAttr {
+            mtime: now,
+            ctime: now,
+            ..SetAttr::default()
+        };
         // A stamp that can't be stored doesn't fail the write, as in fs/inode.c:file_update_time().
         let _ = self.set_attr(&set);
     }
@@ -288,7 +292,10 @@ pub trait Inode: Send + Sync + Any {
         if relative && recent || at(now) == at(meta.atime) {
             return;
         }
-        let _ = self.set_attr(&SetAttr { atime: Some(TimeSet::Now), ..SetAttr::default() });
+        let _ = self.set_attr(&SetAttr {
+            atime: Some(TimeSet::Now),
+            ..SetAttr::default()
+        });
     }
 
     /// The whole as its own type.

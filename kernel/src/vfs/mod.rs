@@ -21,14 +21,14 @@ pub mod walk;
 
 pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path};
 pub use buffer::{Sink, Source};
+pub use dcache::Dentry;
+pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
 pub use fdtable::FdTable;
 pub use file::{DirEntry, DirSink, File, FileOps};
 pub use inode::{
     DirentType, FileSystem, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, StatFs,
     TimeSet,
 };
-pub use dcache::Dentry;
-pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
 pub use mount::{Mount, Superblock, mount_root};
 pub use open::{How, open, open_at, open_path};
 pub use pagefile::{PageFile, lock_inode};

@@ -32,12 +32,19 @@ impl Superblock {
     pub fn of(fs: Arc<dyn FileSystem>, read_only: bool) -> Arc<Superblock> {
         let mut all = SUPERS.lock();
         all.retain(|s| s.strong_count() > 0);
-        let same = all.iter().filter_map(Weak::upgrade).find(|s| Arc::ptr_eq(&s.fs, &fs));
+        let same = all
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|s| Arc::ptr_eq(&s.fs, &fs));
         if let Some(there) = same {
             return there;
         }
         let root = Dentry::root(fs.root());
-        let new = Arc::new(Superblock { fs, root, read_only: AtomicBool::new(read_only) });
+        let new = Arc::new(Superblock {
+            fs,
+            root,
+            read_only: AtomicBool::new(read_only),
+        });
         all.push(Arc::downgrade(&new));
         new
     }
@@ -84,7 +91,12 @@ pub const PER_MOUNT: MountFlags = MountFlags::MS_RDONLY
 
 impl Mount {
     /// A mount that is not attached yet. `flags`: MS_* of a mount.
-    pub fn new(superblock: Arc<Superblock>, root: Arc<Dentry>, flags: MountFlags, source: &str) -> Arc<Mount> {
+    pub fn new(
+        superblock: Arc<Superblock>,
+        root: Arc<Dentry>,
+        flags: MountFlags,
+        source: &str,
+    ) -> Arc<Mount> {
         Arc::new(Mount {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             fs: superblock.fs.clone(),
@@ -106,7 +118,8 @@ impl Mount {
     }
 
     pub fn set_flags(&self, flags: MountFlags) {
-        self.flags.store(flags.intersection(PER_MOUNT).bits(), Ordering::Relaxed);
+        self.flags
+            .store(flags.intersection(PER_MOUNT).bits(), Ordering::Relaxed);
     }
 
     pub fn read_only(&self) -> bool {
@@ -127,13 +140,20 @@ impl Mount {
 
     /// EROFS on a read-only mount (mnt_want_write()).
     pub fn want_write(&self) -> Result<()> {
-        if self.read_only() { err(Errno::EROFS) } else { Ok(()) }
+        if self.read_only() {
+            err(Errno::EROFS)
+        } else {
+            Ok(())
+        }
     }
 
     /// Where it is attached.
     pub fn mountpoint(&self) -> Option<Path> {
         let (mount, dentry) = self.state.lock().parent.clone()?;
-        Some(Path { mount: mount.upgrade()?, dentry })
+        Some(Path {
+            mount: mount.upgrade()?,
+            dentry,
+        })
     }
 
     pub fn parent(&self) -> Option<Arc<Mount>> {
@@ -147,7 +167,10 @@ impl Mount {
 
     /// The place of its root.
     pub fn root_path(self: &Arc<Mount>) -> Path {
-        Path { mount: self.clone(), dentry: self.root.clone() }
+        Path {
+            mount: self.clone(),
+            dentry: self.root.clone(),
+        }
     }
 }
 
@@ -158,7 +181,8 @@ struct Table {
     all: Vec<Arc<Mount>>,
 }
 
-static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| RwLock::new(Rank::MOUNT, Table::default()));
+static TABLE: LazyLock<RwLock<Table>> =
+    LazyLock::new(|| RwLock::new(Rank::MOUNT, Table::default()));
 
 /// References that the table itself has to an attached mount.
 pub(super) const TABLE_REFS: usize = 2;
@@ -193,7 +217,9 @@ pub fn mounts() -> Vec<Arc<Mount>> {
 /// Mounts directly on `mount`.
 pub fn children(mount: &Arc<Mount>) -> Vec<Arc<Mount>> {
     let all = mounts();
-    all.into_iter().filter(|m| m.parent().is_some_and(|p| Arc::ptr_eq(&p, mount))).collect()
+    all.into_iter()
+        .filter(|m| m.parent().is_some_and(|p| Arc::ptr_eq(&p, mount)))
+        .collect()
 }
 
 /// `mount` and everything below it, parents first.
@@ -262,7 +288,12 @@ pub fn root_mount() -> Option<Arc<Mount>> {
 /// Mounts `fs` as the root of the tree. Once, at boot.
 pub fn mount_root(fs: Arc<dyn FileSystem>, source: &str, flags: MountFlags) -> Path {
     let superblock = Superblock::of(fs, flags.contains(MountFlags::MS_RDONLY));
-    let mount = Mount::new(superblock.clone(), superblock.root.clone(), flags | MountFlags::MS_RELATIME, source);
+    let mount = Mount::new(
+        superblock.clone(),
+        superblock.root.clone(),
+        flags | MountFlags::MS_RELATIME,
+        source,
+    );
     set_root(&mount);
     mount.root_path()
 }

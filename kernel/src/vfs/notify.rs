@@ -39,9 +39,15 @@ pub struct Registration {
 
 /// Tells `watcher` of events of `inode` until the registration is dropped (before the watcher's last reference).
 pub fn register(inode: &Arc<dyn Inode>, watcher: Weak<dyn Watcher>) -> Registration {
-    WATCHERS.lock().entry(address(inode)).or_default().push(watcher);
+    WATCHERS
+        .lock()
+        .entry(address(inode))
+        .or_default()
+        .push(watcher);
     COUNT.fetch_add(1, Ordering::SeqCst);
-    Registration { inode: inode.clone() }
+    Registration {
+        inode: inode.clone(),
+    }
 }
 
 impl Drop for Registration {
@@ -73,7 +79,11 @@ fn tell(inode: &Arc<dyn Inode>, event: &Event<'_>) {
 }
 
 fn directory_bit(inode: &Arc<dyn Inode>) -> M {
-    if inode.kind() == InodeKind::Directory { M::IN_ISDIR } else { M::empty() }
+    if inode.kind() == InodeKind::Directory {
+        M::IN_ISDIR
+    } else {
+        M::empty()
+    }
 }
 
 /// Something happened to the file: its watchers hear it, and its directory's with its name.
@@ -82,21 +92,49 @@ fn happened(dentry: &Dentry, inode: &Arc<dyn Inode>, mask: M) {
     let unlinked = dentry.is_unlinked();
     if let Some(parent) = dentry.parent().and_then(|p| p.inode()) {
         let name = dentry.name();
-        tell(&parent, &Event { mask, cookie: 0, name: Some(&name), unlinked });
+        tell(
+            &parent,
+            &Event {
+                mask,
+                cookie: 0,
+                name: Some(&name),
+                unlinked,
+            },
+        );
     }
-    tell(inode, &Event { mask, cookie: 0, name: None, unlinked });
+    tell(
+        inode,
+        &Event {
+            mask,
+            cookie: 0,
+            name: None,
+            unlinked,
+        },
+    );
 }
 
 fn in_directory(dir: &Dentry, name: &[u8], mask: M, cookie: u32) {
     if let Some(inode) = dir.inode() {
-        tell(&inode, &Event { mask, cookie, name: Some(name), unlinked: false });
+        tell(
+            &inode,
+            &Event {
+                mask,
+                cookie,
+                name: Some(name),
+                unlinked: false,
+            },
+        );
     }
 }
 
 /// A name was made in `dir`.
 pub fn created(dir: &Dentry, name: &[u8], is_dir: bool) {
     if watched() {
-        let mask = if is_dir { M::IN_CREATE | M::IN_ISDIR } else { M::IN_CREATE };
+        let mask = if is_dir {
+            M::IN_CREATE | M::IN_ISDIR
+        } else {
+            M::IN_CREATE
+        };
         in_directory(dir, name, mask, 0);
     }
 }
@@ -108,12 +146,28 @@ pub fn deleted(dir: &Dentry, name: &[u8], inode: &Arc<dyn Inode>) {
     }
     let is_dir = directory_bit(inode);
     if is_dir.is_empty() {
-        tell(inode, &Event { mask: M::IN_ATTRIB, cookie: 0, name: None, unlinked: true });
+        tell(
+            inode,
+            &Event {
+                mask: M::IN_ATTRIB,
+                cookie: 0,
+                name: None,
+                unlinked: true,
+            },
+        );
     }
     in_directory(dir, name, M::IN_DELETE | is_dir, 0);
     let links = inode.metadata().map_or(0, |m| m.nlink);
     if links == 0 || !is_dir.is_empty() {
-        tell(inode, &Event { mask: M::IN_DELETE_SELF, cookie: 0, name: None, unlinked: true });
+        tell(
+            inode,
+            &Event {
+                mask: M::IN_DELETE_SELF,
+                cookie: 0,
+                name: None,
+                unlinked: true,
+            },
+        );
     }
 }
 
@@ -124,7 +178,15 @@ pub fn moved(old_dir: &Dentry, old: &[u8], new_dir: &Dentry, new: &[u8], inode: 
         let is_dir = directory_bit(inode);
         in_directory(old_dir, old, M::IN_MOVED_FROM | is_dir, cookie);
         in_directory(new_dir, new, M::IN_MOVED_TO | is_dir, cookie);
-        tell(inode, &Event { mask: M::IN_MOVE_SELF, cookie: 0, name: None, unlinked: false });
+        tell(
+            inode,
+            &Event {
+                mask: M::IN_MOVE_SELF,
+                cookie: 0,
+                name: None,
+                unlinked: false,
+            },
+        );
     }
 }
 
@@ -168,7 +230,11 @@ pub fn modified(file: &File) {
 /// The last reference to an open file went away.
 pub fn closed(file: &File) {
     if watched() && !file.is_path_only() {
-        let mask = if file.writable() { M::IN_CLOSE_WRITE } else { M::IN_CLOSE_NOWRITE };
+        let mask = if file.writable() {
+            M::IN_CLOSE_WRITE
+        } else {
+            M::IN_CLOSE_NOWRITE
+        };
         happened(&file.path().dentry, file.inode(), mask);
     }
 }

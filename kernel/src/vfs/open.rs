@@ -36,7 +36,10 @@ impl How {
             mode = 0;
         }
         if flags.intersects(TMPFILE_BIT) {
-            if !flags.contains(OpenFlags::O_DIRECTORY) || flags.contains(OpenFlags::O_CREAT) || !flags.writable() {
+            if !flags.contains(OpenFlags::O_DIRECTORY)
+                || flags.contains(OpenFlags::O_CREAT)
+                || !flags.writable()
+            {
                 return err(Errno::EINVAL);
             }
         } else if flags.contains(OpenFlags::O_DIRECTORY | OpenFlags::O_CREAT) {
@@ -46,7 +49,11 @@ impl How {
             flags = flags.intersection(PATH_FLAGS);
             mode = 0;
         }
-        Ok(How { flags, mode, resolve })
+        Ok(How {
+            flags,
+            mode,
+            resolve,
+        })
     }
 
     fn access(&self) -> u32 {
@@ -64,14 +71,25 @@ impl How {
 
 /// Opens `path` for `task` as open(2) does, from its working directory.
 pub fn open(task: &Task, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<File>> {
-    open_at(&Actor::of(task), None, path, How::new(flags, mode, ResolveFlags::empty())?)
+    open_at(
+        &Actor::of(task),
+        None,
+        path,
+        How::new(flags, mode, ResolveFlags::empty())?,
+    )
 }
 
 /// Opens `path` for `actor`, from `start` (or the working directory) when it is relative.
 pub fn open_at(actor: &Actor, start: Option<&Path>, path: &[u8], how: How) -> Result<Arc<File>> {
     let mut lookup = LookupFlags::empty();
-    lookup.set(LookupFlags::FOLLOW, !how.flags.contains(OpenFlags::O_NOFOLLOW));
-    lookup.set(LookupFlags::DIRECTORY, how.flags.contains(OpenFlags::O_DIRECTORY));
+    lookup.set(
+        LookupFlags::FOLLOW,
+        !how.flags.contains(OpenFlags::O_NOFOLLOW),
+    );
+    lookup.set(
+        LookupFlags::DIRECTORY,
+        how.flags.contains(OpenFlags::O_DIRECTORY),
+    );
     let walk = Walk::new(actor, start, path, lookup, how.resolve)?;
     if how.flags.intersects(TMPFILE_BIT) {
         return open_tmpfile(actor, &walk.finish()?, how);
@@ -161,7 +179,9 @@ fn open_checked(actor: &Actor, place: &Path, how: How, created: bool) -> Result<
     match kind {
         InodeKind::Symlink => return err(Errno::ELOOP),
         InodeKind::Directory if how.access() & MAY_WRITE != 0 => return err(Errno::EISDIR),
-        InodeKind::CharDevice | InodeKind::BlockDevice if place.mount.nodev() => return err(Errno::EACCES),
+        InodeKind::CharDevice | InodeKind::BlockDevice if place.mount.nodev() => {
+            return err(Errno::EACCES);
+        }
         InodeKind::Regular => {}
         _ => truncate = false,
     }

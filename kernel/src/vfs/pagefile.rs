@@ -14,7 +14,8 @@ use std::sync::{Arc, LazyLock};
 pub const MAX_FILE_SIZE: u64 = i64::MAX as u64;
 
 /// Writers of an inode, one at a time: inodes share these by address. Never taken twice by one task.
-static WRITERS: LazyLock<[Mutex<()>; 64]> = LazyLock::new(|| std::array::from_fn(|_| Mutex::new(())));
+static WRITERS: LazyLock<[Mutex<()>; 64]> =
+    LazyLock::new(|| std::array::from_fn(|_| Mutex::new(())));
 
 /// Keeps others from writing, truncating and allocating `inode`; may sleep.
 pub fn lock_inode(inode: &Arc<dyn Inode>) -> MutexGuard<'static, ()> {
@@ -59,7 +60,10 @@ impl FileOps for PageFile {
             if !cred.capable(abi::cap::CAP_FSETID) {
                 let mode = attr::without_privileges(&cred, &file.inode().metadata()?);
                 if mode.is_some() {
-                    file.inode().set_attr(&super::SetAttr { mode, ..Default::default() })?;
+                    file.inode().set_attr(&super::SetAttr {
+                        mode,
+                        ..Default::default()
+                    })?;
                 }
             }
         }
@@ -80,8 +84,15 @@ impl FileOps for PageFile {
             return super::file_seek(file, offset, whence);
         }
         let size = self.mapping.size();
-        let start = u64::try_from(offset).ok().filter(|at| *at < size).ok_or(Errno::ENXIO)?;
-        if whence == SEEK_DATA { self.mapping.seek_data(start) } else { self.mapping.seek_hole(start) }
+        let start = u64::try_from(offset)
+            .ok()
+            .filter(|at| *at < size)
+            .ok_or(Errno::ENXIO)?;
+        if whence == SEEK_DATA {
+            self.mapping.seek_data(start)
+        } else {
+            self.mapping.seek_hole(start)
+        }
     }
 
     fn mapping(&self, _file: &File) -> Result<Arc<Mapping>> {

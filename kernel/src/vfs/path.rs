@@ -23,7 +23,10 @@ impl Path {
 
     /// Another dentry of the same mount.
     pub fn with(&self, dentry: Arc<Dentry>) -> Path {
-        Path { mount: self.mount.clone(), dentry }
+        Path {
+            mount: self.mount.clone(),
+            dentry,
+        }
     }
 
     /// Whether it is the root of its mount.
@@ -33,7 +36,11 @@ impl Path {
 
     /// The place that this one is mounted on, through all mounts of which it is the root. None at the top.
     pub fn above_mount(&self) -> Option<Path> {
-        if self.is_mount_root() { self.mount.mountpoint() } else { None }
+        if self.is_mount_root() {
+            self.mount.mountpoint()
+        } else {
+            None
+        }
     }
 }
 

@@ -44,7 +44,10 @@ pub fn inode_permission(cred: &Cred, inode: &dyn Inode, mask: u32) -> Result<()>
 /// executing a file of a noexec mount.
 pub fn path_permission(cred: &Cred, path: &Path, mask: u32) -> Result<()> {
     let inode = path.inode();
-    let stored = matches!(inode.kind(), InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink);
+    let stored = matches!(
+        inode.kind(),
+        InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink
+    );
     if mask & MAY_WRITE != 0 && stored && path.mount.superblock().read_only() {
         return err(Errno::EROFS);
     }

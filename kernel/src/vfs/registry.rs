@@ -7,7 +7,8 @@ use abi::mount::MountFlags;
 use std::sync::Arc;
 
 /// Makes a file system from `source` (as given to mount(2)) and `data` (its option string).
-pub type Constructor = dyn Fn(&[u8], &[u8], MountFlags) -> Result<Arc<dyn FileSystem>> + Send + Sync;
+pub type Constructor =
+    dyn Fn(&[u8], &[u8], MountFlags) -> Result<Arc<dyn FileSystem>> + Send + Sync;
 
 /// One kind of file system.
 #[derive(Clone)]
@@ -25,12 +26,20 @@ pub fn register_filesystem<C>(name: &'static str, needs_dev: bool, construct: C)
 where
     C: Fn(&[u8], &[u8], MountFlags) -> Result<Arc<dyn FileSystem>> + Send + Sync + 'static,
 {
-    TYPES.lock().push(FsType { name, needs_dev, construct: Arc::new(construct) });
+    TYPES.lock().push(FsType {
+        name,
+        needs_dev,
+        construct: Arc::new(construct),
+    });
 }
 
 /// The kind called `name`.
 pub fn filesystem_type(name: &[u8]) -> Option<FsType> {
-    TYPES.lock().iter().find(|t| t.name.as_bytes() == name).cloned()
+    TYPES
+        .lock()
+        .iter()
+        .find(|t| t.name.as_bytes() == name)
+        .cloned()
 }
 
 /// All kinds, in the order of registration.

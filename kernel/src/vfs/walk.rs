@@ -41,7 +41,12 @@ impl Actor {
         let paths = fs.inner.read();
         let (root, cwd) = (paths.root.clone(), paths.cwd.clone());
         drop(paths);
-        Actor { cred: task.cred(), root, cwd, umask: fs.umask() }
+        Actor {
+            cred: task.cred(),
+            root,
+            cwd,
+            umask: fs.umask(),
+        }
     }
 
     /// As `of`, judged by the real ids and, without them being root's, without capabilities (access(2)).
@@ -50,7 +55,11 @@ impl Actor {
         let mut cred = (*actor.cred).clone();
         cred.fsuid = cred.uid;
         cred.fsgid = cred.gid;
-        cred.effective = if cred.uid == 0 { cred.permitted } else { crate::task::CapSet::EMPTY };
+        cred.effective = if cred.uid == 0 {
+            cred.permitted
+        } else {
+            crate::task::CapSet::EMPTY
+        };
         actor.cred = Arc::new(cred);
         actor
     }
@@ -93,7 +102,8 @@ impl<'a> Walk<'a> {
         if text.len() >= PATH_MAX {
             return err(Errno::ENAMETOOLONG);
         }
-        let scoped = resolve.intersects(ResolveFlags::RESOLVE_BENEATH | ResolveFlags::RESOLVE_IN_ROOT);
+        let scoped =
+            resolve.intersects(ResolveFlags::RESOLVE_BENEATH | ResolveFlags::RESOLVE_IN_ROOT);
         let start = start.unwrap_or(&actor.cwd);
         let root = if scoped { start } else { &actor.root };
         let absolute = text.first() == Some(&b'/');
@@ -106,7 +116,11 @@ impl<'a> Walk<'a> {
         Ok(Walk {
             actor,
             root: root.clone(),
-            at: if absolute { root.clone() } else { start.clone() },
+            at: if absolute {
+                root.clone()
+            } else {
+                start.clone()
+            },
             text: Cow::Borrowed(text),
             position: 0,
             links: 0,
@@ -125,14 +139,20 @@ impl<'a> Walk<'a> {
     pub fn to_parent(&mut self) -> Result<Last> {
         loop {
             let skip = |text: &[u8], from: usize| {
-                text[from..].iter().position(|b| *b != b'/').map_or(text.len(), |n| from + n)
+                text[from..]
+                    .iter()
+                    .position(|b| *b != b'/')
+                    .map_or(text.len(), |n| from + n)
             };
             let start = skip(&self.text, self.position);
             if start == self.text.len() {
                 self.trailing = false;
                 return Ok(Last::Root);
             }
-            let end = self.text[start..].iter().position(|b| *b == b'/').map_or(self.text.len(), |n| start + n);
+            let end = self.text[start..]
+                .iter()
+                .position(|b| *b == b'/')
+                .map_or(self.text.len(), |n| start + n);
             let next = skip(&self.text, end);
             let inode = self.at.inode();
             if inode.kind() != InodeKind::Directory {
@@ -190,7 +210,10 @@ impl<'a> Walk<'a> {
         if dentry.inode().is_none() {
             return Ok(None);
         }
-        let mut child = Path { mount: self.at.mount.clone(), dentry };
+        let mut child = Path {
+            mount: self.at.mount.clone(),
+            dentry,
+        };
         if !self.flags.contains(LookupFlags::NO_MOUNT) || self.position != self.text.len() {
             self.cross(&mut child)?;
         }
@@ -219,7 +242,9 @@ impl<'a> Walk<'a> {
                 }
                 break;
             }
-            let Some(outside) = self.at.mount.mountpoint() else { break };
+            let Some(outside) = self.at.mount.mountpoint() else {
+                break;
+            };
             if self.resolve.contains(ResolveFlags::RESOLVE_NO_XDEV) {
                 return err(Errno::EXDEV);
             }
@@ -247,7 +272,9 @@ impl<'a> Walk<'a> {
                 return err(Errno::ELOOP);
             }
             let place = place?;
-            if self.resolve.intersects(ResolveFlags::RESOLVE_BENEATH | ResolveFlags::RESOLVE_IN_ROOT)
+            if self
+                .resolve
+                .intersects(ResolveFlags::RESOLVE_BENEATH | ResolveFlags::RESOLVE_IN_ROOT)
                 || (self.resolve.contains(ResolveFlags::RESOLVE_NO_XDEV)
                     && !Arc::ptr_eq(&place.mount, &self.at.mount))
             {
@@ -367,7 +394,17 @@ pub fn lookup(task: &Task, dirfd: i32, path: &[u8], flags: LookupFlags) -> Resul
 }
 
 /// As [`lookup`] with other credentials than the task's.
-pub fn lookup_as(actor: &Actor, task: &Task, dirfd: i32, path: &[u8], flags: LookupFlags) -> Result<Path> {
-    let start = if path.first() == Some(&b'/') { None } else { dirfd_path(task, dirfd)? };
+pub fn lookup_as(
+    actor: &Actor,
+    task: &Task,
+    dirfd: i32,
+    path: &[u8],
+    flags: LookupFlags,
+) -> Result<Path> {
+    let start = if path.first() == Some(&b'/') {
+        None
+    } else {
+        dirfd_path(task, dirfd)?
+    };
     Walk::new(actor, start.as_ref(), path, flags, ResolveFlags::empty())?.finish()
 }
