@@ -4,7 +4,9 @@
 
 pub mod error;
 pub mod log;
+pub mod machine;
 pub mod mm;
+pub mod random;
 pub mod sched;
 pub mod signal;
 pub mod sync;

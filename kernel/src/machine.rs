@@ -1,0 +1,86 @@
+//! The machine as a whole: how it ends, and with which status.
+
+use abi::errno::Errno;
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How a machine ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    Halt,
+    PowerOff,
+    Reboot,
+    Panic(String),
+}
+
+static END: Mutex<Option<End>> = Mutex::new(None);
+static ENDED: Condvar = Condvar::new();
+static EXIT_CODE: AtomicU32 = AtomicU32::new(0);
+
+/// Ends the machine; the first request counts. Prints the kernel's last line. From any host thread; the caller may go
+/// on for a moment.
+pub fn request(end: End) {
+    let mut slot = END.lock();
+    if slot.is_some() {
+        return;
+    }
+    match &end {
+        End::Halt => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: System halted")),
+        End::PowerOff => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Power down")),
+        End::Reboot => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Restarting system")),
+        End::Panic(_) => {}
+    }
+    *slot = Some(end);
+    ENDED.notify_all();
+}
+
+/// Kernel panic: message, the task's registers and the kernel's call trace go to the log, then the machine ends.
+pub fn panic(message: &str) {
+    let emerg = |text: &str| crate::log::write(crate::log::Level::Emerg, format_args!("{text}"));
+    emerg(&format!("Kernel panic - not syncing: {message}"));
+    if let Some(task) = crate::sched::try_current() {
+        let comm = task.comm();
+        emerg(&format!("CPU: {} PID: {} Comm: {}", task.sched.last_vcpu(), task.tid(), String::from_utf8_lossy(&comm)));
+    }
+    emerg("Call Trace:");
+    for line in std::backtrace::Backtrace::force_capture().to_string().lines() {
+        emerg(line);
+    }
+    emerg(&format!("---[ end Kernel panic - not syncing: {message} ]---"));
+    request(End::Panic(message.to_owned()));
+}
+
+/// Sleeps, on a host thread that is no vCPU's, until the machine ends.
+pub fn wait() -> End {
+    let mut slot = END.lock();
+    loop {
+        if let Some(end) = &*slot {
+            return end.clone();
+        }
+        ENDED.wait(&mut slot);
+    }
+}
+
+/// What the host process exits with after halt or power-off (/proc/exitcode), low 8 bits.
+pub fn exit_code() -> u8 {
+    EXIT_CODE.load(Ordering::Relaxed) as u8
+}
+
+/// Sets it from the text written to /proc/exitcode: decimal, octal or hexadecimal. EINVAL.
+pub fn set_exit_code(text: &str) -> Result<(), Errno> {
+    let text = text.trim();
+    let (digits, negative) = text.strip_prefix('-').map_or((text, false), |rest| (rest, true));
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => u32::from_str_radix(digits, 8),
+        None => digits.parse(),
+    };
+    let value = value.map_err(|_| Errno::EINVAL)?;
+    EXIT_CODE.store(if negative { value.wrapping_neg() } else { value }, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The number as /proc/exitcode shows it.
+pub fn exit_code_value() -> u32 {
+    EXIT_CODE.load(Ordering::Relaxed)
+}

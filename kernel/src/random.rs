@@ -1,0 +1,22 @@
+//! Random bytes: the host's, through a source that is set at boot.
+
+use std::sync::OnceLock;
+
+static SOURCE: OnceLock<fn(&mut [u8])> = OnceLock::new();
+
+/// Tells where entropy comes from. Once, at boot, before the first task.
+pub fn set_source(source: fn(&mut [u8])) {
+    assert!(SOURCE.set(source).is_ok(), "entropy has one source");
+}
+
+/// Fills `buf` with random bytes fit for keys.
+pub fn fill(buf: &mut [u8]) {
+    SOURCE.get().expect("the entropy source is set at boot")(buf);
+}
+
+/// A random number.
+pub fn u64() -> u64 {
+    let mut bytes = [0; 8];
+    fill(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}
