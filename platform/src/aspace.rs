@@ -1,52 +1,499 @@
-//! A guest address space: one host process.
+//! A guest address space: one host process, its agent, and the thread areas it maps.
 
-use crate::{GuestThread, MapOp, OpError, ThreadState};
-use std::sync::Arc;
+use crate::agent::{Agent, Done, Op};
+use crate::control::area_offset;
+use crate::frame::{self, Area};
+use crate::machine::Machine;
+use crate::sys::{self, Dir};
+use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use stub::layout::*;
 
 /// A guest address space. Clones share it; when the last one (and the last [`GuestThread`]) is dropped, the host
 /// process behind it ends.
 #[derive(Clone)]
-pub struct AddressSpace(#[allow(dead_code)] Arc<()>);
+pub struct AddressSpace(pub(crate) Arc<Space>);
+
+pub(crate) struct Space {
+    pub machine: Arc<Machine>,
+    pub pid: i32,
+    /// The agent, which one caller at a time may use.
+    agent: Mutex<Agent>,
+    /// Host CPU the agent is pinned to.
+    agent_cpu: AtomicUsize,
+    areas: Mutex<Areas>,
+}
+
+#[derive(Default)]
+struct Areas {
+    /// All slots that the process maps; the first is its home.
+    slots: Vec<u32>,
+    /// Areas without a thread.
+    empty: Vec<Area>,
+    /// Areas of threads that were told to exit.
+    exiting: Vec<Area>,
+    /// Threads that nobody owns, waiting in their areas: (area, host thread id).
+    parked: Vec<(Area, i32)>,
+}
+
+/// Threads kept for the next `spawn` rather than ended.
+const MAX_PARKED: usize = 4;
 
 impl AddressSpace {
-    /// Applies operations in order, in as few requests as fit. On an error those before `index` have been applied.
-    pub fn apply(&self, _ops: &[MapOp]) -> Result<(), OpError> {
-        todo!()
+    pub(crate) fn new(machine: &Arc<Machine>) -> io::Result<AddressSpace> {
+        machine.reap();
+        let mut zygote = machine.zygote.lock().unwrap();
+        pin(zygote.pid, &machine.zygote_cpu);
+        let cpu = machine.zygote_cpu.load(Ordering::Relaxed);
+        let (space, _) = clone_space(machine, &mut zygote, cpu, None)?;
+        Ok(space)
     }
+
+    /// Applies operations in order, in as few requests as fit. On an error those before `index` have been applied.
+    pub fn apply(&self, ops: &[MapOp]) -> Result<(), OpError> {
+        for (n, part) in ops.chunks(req::MAX_OPS).enumerate() {
+            let list: Vec<Op> = part.iter().map(agent_op).collect();
+            match self.call(&list) {
+                Done::All(_) => (),
+                Done::Failed { index, errno } => {
+                    return Err(OpError {
+                        index: n * req::MAX_OPS + index,
+                        errno,
+                    });
+                }
+                Done::Gone => {
+                    return Err(OpError {
+                        index: n * req::MAX_OPS,
+                        errno: libc::ESRCH,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Unmaps everything below `TASK_SIZE`.
     pub fn clear(&self) -> Result<(), OpError> {
-        todo!()
+        self.apply(&[MapOp::Unmap {
+            addr: 0,
+            len: TASK_SIZE,
+        }])
     }
+
     /// One more guest thread in this address space; it runs first when [`GuestThread::run`] is called.
-    pub fn spawn(&self, _init: &ThreadState) -> std::io::Result<GuestThread> {
-        todo!()
+    pub fn spawn(&self, init: &ThreadState) -> io::Result<GuestThread> {
+        let mut areas = self.0.areas.lock().unwrap();
+        if let Some((area, tid)) = areas.parked.pop() {
+            drop(areas);
+            return Ok(GuestThread::reuse(self.clone(), area, tid, init));
+        }
+        let mut ops = Vec::with_capacity(3);
+        let area = match areas.take_empty() {
+            Some(a) => a,
+            None => {
+                let slot = self.0.machine.control.take_slot()?;
+                let area = Area::new(
+                    &self.0.machine.control,
+                    slot,
+                    AREAS_ADDR + slot as u64 * AREA_SIZE,
+                );
+                ops.push(map_area(&area));
+                let dontfork = libc::MADV_DONTFORK as u64;
+                ops.push(Op::plain(
+                    libc::SYS_madvise,
+                    &[area.addr, AREA_SIZE, dontfork],
+                ));
+                areas.slots.push(slot);
+                area
+            }
+        };
+        drop(areas);
+        area.init(init);
+        ops.push(clone_thread(&area));
+        match self.call(&ops).result() {
+            Ok(tid) => Ok(GuestThread::new(
+                self.clone(),
+                area,
+                tid as i32,
+                self.0.agent_cpu.load(Ordering::Relaxed),
+                init,
+            )),
+            Err(e) => {
+                if ops.len() == 1 {
+                    self.0.areas.lock().unwrap().empty.push(area);
+                }
+                Err(e)
+            }
+        }
     }
+
     /// A copy-on-write copy of this address space with one thread.
-    pub fn fork(&self, _init: &ThreadState) -> std::io::Result<(AddressSpace, GuestThread)> {
-        todo!()
+    pub fn fork(&self, init: &ThreadState) -> io::Result<(AddressSpace, GuestThread)> {
+        self.0.machine.reap();
+        let mut agent = self.0.agent();
+        let cpu = self.0.agent_cpu.load(Ordering::Relaxed);
+        let (space, thread) = clone_space(&self.0.machine, &mut agent, cpu, Some(init))?;
+        Ok((space, thread.expect("a thread was asked for")))
     }
+
+    fn call(&self, ops: &[Op]) -> Done {
+        let mut agent = self.0.agent();
+        self.0.machine.caller().call(&mut agent, ops)
+    }
+
     /// Copies from guest memory; returns the bytes copied before the first fault.
-    pub fn read(&self, _addr: u64, _buf: &mut [u8]) -> usize {
-        todo!()
+    pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        let local = [libc::iovec {
+            iov_base: buf.as_mut_ptr().cast(),
+            iov_len: buf.len(),
+        }];
+        // SAFETY: the local range is the buffer.
+        unsafe { self.copy(Dir::FromGuest, &local, addr, buf.len()) }
     }
+
     /// Copies to guest memory; returns the bytes copied before the first fault.
-    pub fn write(&self, _addr: u64, _buf: &[u8]) -> usize {
-        todo!()
+    pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
+        let local = [libc::iovec {
+            iov_base: buf.as_ptr().cast_mut().cast(),
+            iov_len: buf.len(),
+        }];
+        // SAFETY: the local range is the buffer, which the host only reads.
+        unsafe { self.copy(Dir::ToGuest, &local, addr, buf.len()) }
     }
+
+    /// Copies between one guest range and local memory. The part at or above `TASK_SIZE` counts as a fault.
+    ///
+    /// The host may stop early at a page boundary when a page is missing; then this goes on behind the partial copy, so
+    /// that the count is exact to the byte.
+    ///
+    /// # Safety
+    /// The local ranges are valid for writes (`FromGuest`) or reads (`ToGuest`).
+    pub(crate) unsafe fn copy(
+        &self,
+        dir: Dir,
+        local: &[libc::iovec],
+        addr: u64,
+        len: usize,
+    ) -> usize {
+        let len = len.min(TASK_SIZE.saturating_sub(addr) as usize);
+        if len == 0 {
+            return 0;
+        }
+        let remote = [libc::iovec {
+            iov_base: addr as *mut _,
+            iov_len: len,
+        }];
+        // SAFETY: passed on from the caller.
+        unsafe { sys::vm_copy(dir, self.0.pid, local, &remote) }
+    }
+
     /// Copies from several guest ranges (address, length) to several buffers; returns the bytes copied.
-    pub fn readv(&self, _remote: &[(u64, usize)], _local: &mut [&mut [u8]]) -> usize {
-        todo!()
+    pub fn readv(&self, remote: &[(u64, usize)], local: &mut [&mut [u8]]) -> usize {
+        let local: Vec<_> = local
+            .iter_mut()
+            .map(|b| libc::iovec {
+                iov_base: b.as_mut_ptr().cast(),
+                iov_len: b.len(),
+            })
+            .collect();
+        // SAFETY: the local ranges are the buffers.
+        unsafe { self.copyv(Dir::FromGuest, &local, remote) }
     }
+
     /// Copies from several buffers to several guest ranges (address, length); returns the bytes copied.
-    pub fn writev(&self, _remote: &[(u64, usize)], _local: &[&[u8]]) -> usize {
-        todo!()
+    pub fn writev(&self, remote: &[(u64, usize)], local: &[&[u8]]) -> usize {
+        let local: Vec<_> = local
+            .iter()
+            .map(|b| libc::iovec {
+                iov_base: b.as_ptr().cast_mut().cast(),
+                iov_len: b.len(),
+            })
+            .collect();
+        // SAFETY: the local ranges are the buffers, which the host only reads.
+        unsafe { self.copyv(Dir::ToGuest, &local, remote) }
     }
+
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn copyv(&self, dir: Dir, local: &[libc::iovec], remote: &[(u64, usize)]) -> usize {
+        const IOV_MAX: usize = 1024;
+        let mut done = 0;
+        // The host takes IOV_MAX pieces a call: walk both lists in step.
+        let mut local = local
+            .iter()
+            .copied()
+            .filter(|v| v.iov_len > 0)
+            .collect::<std::collections::VecDeque<_>>();
+        let mut remote = remote
+            .iter()
+            .copied()
+            .filter(|v| v.1 > 0)
+            .collect::<std::collections::VecDeque<_>>();
+        loop {
+            let l: Vec<_> = local.iter().take(IOV_MAX).copied().collect();
+            let mut r = Vec::new();
+            for &(addr, len) in remote.iter().take(IOV_MAX) {
+                let ok = len.min(TASK_SIZE.saturating_sub(addr) as usize);
+                r.push(libc::iovec {
+                    iov_base: addr as *mut _,
+                    iov_len: ok,
+                });
+                if ok < len {
+                    break;
+                }
+            }
+            let room = |v: &[libc::iovec]| v.iter().map(|i| i.iov_len).sum::<usize>();
+            let want = room(&l).min(room(&r));
+            if want == 0 {
+                return done;
+            }
+            // SAFETY: passed on from the caller.
+            let n = unsafe { sys::vm_copy(dir, self.0.pid, &l, &r) };
+            done += n;
+            if n < want {
+                return done;
+            }
+            let mut skip = n;
+            while let Some(v) = local.front_mut().filter(|_| skip > 0) {
+                let part = skip.min(v.iov_len);
+                v.iov_base = v.iov_base.wrapping_byte_add(part);
+                v.iov_len -= part;
+                skip -= part;
+                if v.iov_len == 0 {
+                    local.pop_front();
+                }
+            }
+            let mut skip = n;
+            while let Some(v) = remote.front_mut().filter(|_| skip > 0) {
+                let part = skip.min(v.1);
+                *v = (v.0 + part as u64, v.1 - part);
+                skip -= part;
+                if v.1 == 0 {
+                    remote.pop_front();
+                }
+            }
+        }
+    }
+
     /// Anonymous memory resident on the host, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        todo!()
+        let statm =
+            std::fs::read_to_string(format!("/proc/{}/statm", self.0.pid)).unwrap_or_default();
+        let mut f = statm
+            .split(' ')
+            .skip(1)
+            .map(|v| v.parse::<u64>().unwrap_or(0));
+        let (resident, shared) = (f.next().unwrap_or(0), f.next().unwrap_or(0));
+        resident.saturating_sub(shared) * crate::PAGE_SIZE
     }
+
     /// The host's id of the process behind this address space.
     pub fn host_pid(&self) -> i32 {
-        todo!()
+        self.0.pid
+    }
+
+    /// Takes back the host thread of a dropped [`GuestThread`].
+    pub(crate) fn release(&self, area: Area, tid: i32, stopped: bool) {
+        if Arc::strong_count(&self.0) == 1 {
+            return;
+        }
+        let mut areas = self.0.areas.lock().unwrap();
+        if stopped && areas.parked.len() < MAX_PARKED {
+            areas.parked.push((area, tid));
+        } else if stopped {
+            area.tell_exit();
+            areas.exiting.push(area);
+        }
+    }
+}
+
+impl Areas {
+    /// An area whose last thread has ended (the host says so in the state word), or that never had one.
+    fn take_empty(&mut self) -> Option<Area> {
+        if let Some(a) = self.empty.pop() {
+            return Some(a);
+        }
+        let i = self.exiting.iter().position(|a| a.is_gone())?;
+        Some(self.exiting.swap_remove(i))
+    }
+}
+
+impl Space {
+    /// The agent, pinned to the calling vCPU's host CPU: a hand-off across CPUs costs 30 times more.
+    fn agent(&self) -> MutexGuard<'_, Agent> {
+        let guard = self.agent.lock().unwrap();
+        pin(self.pid, &self.agent_cpu);
+        guard
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let slots = std::mem::take(&mut self.areas.get_mut().unwrap().slots);
+        self.machine.bury(self.pid, slots);
+    }
+}
+
+fn pin(pid: i32, at: &AtomicUsize) {
+    if let Some((_, cpu)) = vcpu::current()
+        && at.load(Ordering::Relaxed) != cpu
+    {
+        // A refusal (a CPU set changed from outside) costs speed only.
+        let _ = sys::set_affinity(pid, cpu);
+        at.store(cpu, Ordering::Relaxed);
+    }
+}
+
+/// Clones the process of `parent` into a new address space, with a thread if `init` is given.
+fn clone_space(
+    machine: &Arc<Machine>,
+    parent: &mut Agent,
+    cpu: usize,
+    init: Option<&ThreadState>,
+) -> io::Result<(AddressSpace, Option<GuestThread>)> {
+    let slot = machine.control.take_slot()?;
+    let area = Area::new(&machine.control, slot, HOME_ADDR);
+    let mut ops = vec![map_area(&area)];
+    if let Some(init) = init {
+        area.init(init);
+        ops.push(clone_thread(&area));
+    }
+    let page = machine.control.request(slot);
+    let r = machine
+        .caller()
+        .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
+    let (pid, done) = r.inspect_err(|_| machine.control.free_slot(slot))?;
+    let space = AddressSpace(Arc::new(Space {
+        machine: machine.clone(),
+        pid,
+        agent: Mutex::new(Agent { page, pid, seq: 1 }),
+        agent_cpu: AtomicUsize::new(cpu),
+        areas: Mutex::new(Areas {
+            slots: vec![slot],
+            ..Areas::default()
+        }),
+    }));
+    let low = done.result()?;
+    let thread = match init {
+        Some(init) => Some(GuestThread::new(space.clone(), area, low as i32, cpu, init)),
+        None => {
+            space.0.areas.lock().unwrap().empty.push(area);
+            None
+        }
+    };
+    Ok((space, thread))
+}
+
+fn map_area(area: &Area) -> Op {
+    Op::mmap(
+        area.addr,
+        AREA_SIZE,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_SHARED | libc::MAP_FIXED,
+        fd::CONTROL,
+        area_offset(area.slot),
+    )
+}
+
+fn clone_thread(area: &Area) -> Op {
+    let flags = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_THREAD
+        | libc::CLONE_SYSVSEM
+        | libc::CLONE_CHILD_CLEARTID;
+    let state = area.addr + frame::MAILBOX + mb::STATE;
+    let args = [flags as u64, area.addr + frame::first_frame(), 0, state];
+    Op {
+        kind: req::KIND_THREAD,
+        ..Op::plain(libc::SYS_clone, &args)
+    }
+}
+
+fn host_prot(p: Prot) -> i32 {
+    p.read as i32 * libc::PROT_READ
+        | p.write as i32 * libc::PROT_WRITE
+        | p.exec as i32 * libc::PROT_EXEC
+}
+
+/// The host call for an operation: number, then address, length, third and fourth argument.
+pub(crate) fn plain_call(op: &MapOp) -> (i64, u64, u64, u64, u64) {
+    match *op {
+        MapOp::Anon {
+            addr,
+            len,
+            prot,
+            noreserve,
+        } => {
+            let flags = libc::MAP_PRIVATE
+                | libc::MAP_ANONYMOUS
+                | libc::MAP_FIXED
+                | noreserve as i32 * libc::MAP_NORESERVE;
+            (
+                libc::SYS_mmap,
+                addr,
+                len,
+                host_prot(prot) as u64,
+                flags as u64,
+            )
+        }
+        MapOp::Unmap { addr, len } => (libc::SYS_munmap, addr, len, 0, 0),
+        MapOp::Protect { addr, len, prot } => {
+            (libc::SYS_mprotect, addr, len, host_prot(prot) as u64, 0)
+        }
+        MapOp::Advise { addr, len, advice } => (libc::SYS_madvise, addr, len, advice as u64, 0),
+        MapOp::File { .. } | MapOp::Move { .. } => unreachable!("not a plain operation"),
+    }
+}
+
+fn agent_op(op: &MapOp) -> Op {
+    match *op {
+        MapOp::Anon { addr, len, .. } => {
+            let (_, _, _, prot, flags) = plain_call(op);
+            Op::mmap(addr, len, prot as i32, flags as i32, u32::MAX, 0)
+        }
+        MapOp::File {
+            addr,
+            len,
+            prot,
+            offset,
+            private,
+            may_write,
+            populate,
+        } => {
+            let kind = if private {
+                libc::MAP_PRIVATE | libc::MAP_NORESERVE
+            } else {
+                libc::MAP_SHARED
+            };
+            let flags = kind | libc::MAP_FIXED | populate as i32 * libc::MAP_POPULATE;
+            let fd = if may_write && !private {
+                fd::CACHE_RW
+            } else {
+                fd::CACHE_RO
+            };
+            Op::mmap(addr, len, host_prot(prot), flags, fd, offset)
+        }
+        MapOp::Move {
+            from,
+            from_len,
+            to,
+            to_len,
+            keep,
+        } => {
+            let flags =
+                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | keep as i32 * libc::MREMAP_DONTUNMAP;
+            Op::plain(
+                libc::SYS_mremap,
+                &[from, from_len, to_len, flags as u64, to],
+            )
+        }
+        _ => {
+            let (nr, addr, len, third, fourth) = plain_call(op);
+            Op::plain(nr, &[addr, len, third, fourth])
+        }
     }
 }

@@ -1,19 +1,27 @@
 //! The one seam between kernel and host CPU: guest address spaces, guest threads, vCPUs, fibers and
 //! the page-cache memory. The kernel knows nothing below it; unsafe code stays here and in `stub`.
 
+mod agent;
 mod api;
 mod aspace;
 pub mod clock;
+mod control;
 pub mod fiber;
+mod filter;
+mod frame;
 mod machine;
 mod pagecache;
+mod sys;
 mod thread;
 mod vcpu;
 pub mod vdso;
+mod xstate;
+mod zygote;
 
 pub use api::*;
 pub use aspace::AddressSpace;
 pub use machine::{Config, Platform};
 pub use pagecache::PageCacheMemory;
-pub use thread::{GuestThread, ThreadState, XState};
+pub use thread::{GuestThread, ThreadState};
 pub use vcpu::Vcpu;
+pub use xstate::XState;

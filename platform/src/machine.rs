@@ -1,7 +1,11 @@
 //! The platform as a whole: what one kernel process starts once.
 
-use crate::{AddressSpace, PageCacheMemory};
-use std::sync::Arc;
+use crate::agent::{Agent, Caller};
+use crate::control::Control;
+use crate::{AddressSpace, PageCacheMemory, sys, vcpu, zygote};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What the platform is started with.
 #[derive(Clone, Debug)]
@@ -14,24 +18,104 @@ pub struct Config {
 
 /// The host side of a machine. Clones share it.
 #[derive(Clone)]
-pub struct Platform(#[allow(dead_code)] Arc<()>);
+pub struct Platform(pub(crate) Arc<Machine>);
+
+pub(crate) struct Machine {
+    pub control: Control,
+    pub cache: PageCacheMemory,
+    pub zygote: Mutex<Agent>,
+    pub zygote_cpu: AtomicUsize,
+    pub watchdog: vcpu::Watchdog,
+    config: Config,
+    /// Index 0: whoever isn't a vCPU. Then one for each vCPU.
+    callers: Vec<Mutex<Caller>>,
+    /// Killed processes that haven't been reaped, with the slots they mapped.
+    dying: Mutex<Vec<(i32, Vec<u32>)>>,
+    dying_count: AtomicUsize,
+}
 
 impl Platform {
     /// Starts the zygote and the page-cache memory. Call it on the main thread, which must live as long as the
     /// process: the stub processes die with the thread that started them.
-    pub fn start(_cfg: Config) -> std::io::Result<Platform> {
-        todo!()
+    pub fn start(config: Config) -> io::Result<Platform> {
+        let control = Control::new()?;
+        let cache = PageCacheMemory::new()?;
+        let callers = (0..=config.ncpus)
+            .map(Caller::new)
+            .collect::<io::Result<Vec<_>>>()?;
+        let zygote = zygote::start(&control, &callers, cache.read_only(), cache.read_write())?;
+        let machine = Arc::new(Machine {
+            control,
+            cache,
+            zygote: Mutex::new(zygote),
+            zygote_cpu: AtomicUsize::new(usize::MAX),
+            watchdog: vcpu::Watchdog::default(),
+            config,
+            callers,
+            dying: Mutex::default(),
+            dying_count: AtomicUsize::new(0),
+        });
+        vcpu::Watchdog::start(&machine)?;
+        Ok(Platform(machine))
     }
     /// The memory that file mappings and tmpfs live in.
     pub fn page_cache(&self) -> &PageCacheMemory {
-        todo!()
+        &self.0.cache
     }
     /// An empty guest address space.
-    pub fn new_address_space(&self) -> std::io::Result<AddressSpace> {
-        todo!()
+    pub fn new_address_space(&self) -> io::Result<AddressSpace> {
+        AddressSpace::new(&self.0)
     }
     /// Number of vCPUs the machine was configured with.
     pub fn ncpus(&self) -> usize {
-        todo!()
+        self.0.config.ncpus
+    }
+    /// Bytes of stack to give a [`fiber::Fiber`](crate::fiber::Fiber).
+    pub fn fiber_stack(&self) -> usize {
+        self.0.config.fiber_stack
+    }
+}
+
+impl Machine {
+    /// The descriptors of the calling host thread's vCPU, or the common ones.
+    pub fn caller(&self) -> MutexGuard<'_, Caller> {
+        let n = vcpu::current().map_or(0, |(index, _)| index + 1);
+        self.callers[if n < self.callers.len() { n } else { 0 }]
+            .lock()
+            .unwrap()
+    }
+
+    /// Ends a process; its slots become free when the host has let go of it.
+    pub fn bury(&self, pid: i32, slots: Vec<u32>) {
+        sys::kill(pid);
+        self.dying.lock().unwrap().push((pid, slots));
+        self.dying_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reaps what has ended. Cheap when nothing was killed.
+    pub fn reap(&self) {
+        if self.dying_count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut dying = self.dying.lock().unwrap();
+        dying.retain_mut(|(pid, slots)| {
+            let gone = sys::reap(*pid, false);
+            if gone {
+                slots.drain(..).for_each(|s| self.control.free_slot(s));
+            }
+            !gone
+        });
+        self.dying_count.store(dying.len(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let pid = self.zygote.lock().unwrap().pid;
+        sys::kill(pid);
+        sys::reap(pid, true);
+        for (pid, _) in self.dying.lock().unwrap().drain(..) {
+            sys::reap(pid, true);
+        }
     }
 }

@@ -1,39 +1,240 @@
-//! A vCPU: a host thread that runs kernel fibers and, one at a time, guest threads.
+//! A vCPU: a host thread that runs kernel fibers and, one at a time, guest threads. And the watchdog, which sees to it
+//! that no guest thread keeps a vCPU waiting for ever.
 
-use crate::Platform;
-use std::sync::Arc;
+use crate::machine::Machine;
+use crate::{Platform, clock, sys, zygote};
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+thread_local! {
+    /// (vCPU number, host CPU) of the calling host thread.
+    static CURRENT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
+/// The calling host thread's vCPU number and host CPU. Never inlined: fibers move between host threads.
+#[inline(never)]
+pub(crate) fn current() -> Option<(usize, usize)> {
+    CURRENT.get()
+}
+
+// Bits of a vCPU's word; above them a count of kickers that look at the guest thread.
+const PENDING: u32 = 1;
+const IN_GUEST: u32 = 2;
+const IDLE: u32 = 4;
+const KICKER: u32 = 0x100;
+
+/// How long a guest thread may take to obey a kick.
+const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// One virtual CPU. Shared with whoever may kick it.
-pub struct Vcpu(());
+pub struct Vcpu {
+    index: usize,
+    host_cpu: AtomicUsize,
+    word: AtomicU32,
+    machine: Weak<Machine>,
+    /// The guest thread on it, valid while IN_GUEST is set and, for kickers that counted themselves, until they are done.
+    pid: AtomicI32,
+    tid: AtomicI32,
+    mailbox: AtomicPtr<AtomicU32>,
+    /// The guest thread is gone or was killed.
+    lost: AtomicBool,
+    /// When the unanswered kick was, 0 for none.
+    kicked_at: AtomicU64,
+    /// Entries into guests.
+    entries: AtomicU64,
+}
 
 impl Vcpu {
     /// vCPU number `index` of `platform`, on a host CPU chosen among those this process may use.
-    pub fn new(_index: usize, _platform: &Platform) -> Arc<Vcpu> {
-        todo!()
+    pub fn new(index: usize, platform: &Platform) -> Arc<Vcpu> {
+        let cpus = sys::affinity();
+        // Machines start at different CPUs, so that several of them spread.
+        let cpu = cpus[(std::process::id() as usize + index) % cpus.len()];
+        let vcpu = Arc::new(Vcpu {
+            index,
+            host_cpu: AtomicUsize::new(cpu),
+            word: AtomicU32::new(0),
+            machine: Arc::downgrade(&platform.0),
+            pid: AtomicI32::new(0),
+            tid: AtomicI32::new(0),
+            mailbox: AtomicPtr::default(),
+            lost: AtomicBool::new(false),
+            kicked_at: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+        });
+        platform
+            .0
+            .watchdog
+            .vcpus
+            .lock()
+            .unwrap()
+            .push(Arc::downgrade(&vcpu));
+        vcpu
     }
+
     /// Makes the calling host thread this vCPU's: pins it to the host CPU.
     pub fn enter(&self) {
-        todo!()
+        let cpu = self.host_cpu();
+        // A refusal costs speed only.
+        let _ = sys::set_affinity(0, cpu);
+        CURRENT.set(Some((self.index, cpu)));
     }
+
     /// The number it was made with.
     pub fn index(&self) -> usize {
-        todo!()
+        self.index
     }
+
     /// The host CPU it runs on now.
     pub fn host_cpu(&self) -> usize {
-        todo!()
+        self.host_cpu.load(Ordering::Relaxed)
     }
+
     /// Sleeps until [`kick`](Self::kick) or the deadline (nanoseconds of CLOCK_MONOTONIC). A kick since the last
     /// `idle` or `run` returned makes it return at once.
-    pub fn idle(&self, _deadline_ns: Option<u64>) {
-        todo!()
+    pub fn idle(&self, deadline_ns: Option<u64>) {
+        if let Some(m) = self.machine.upgrade() {
+            m.reap();
+        }
+        let mut word = self.word.fetch_or(IDLE, Ordering::AcqRel) | IDLE;
+        while word & PENDING == 0 {
+            let left = deadline_ns.map(|d| d.saturating_sub(clock::monotonic_ns()));
+            if left == Some(0) {
+                break;
+            }
+            sys::futex_wait(&self.word, word, false, left.map(Duration::from_nanos));
+            word = self.word.load(Ordering::Acquire);
+        }
+        self.word.fetch_and(!(IDLE | PENDING), Ordering::AcqRel);
     }
-    /// From any thread: interrupts a running guest, ends `idle`, or makes the next `run` or `idle` return at once.
+
+    /// From any thread: interrupts a running guest, or ends `idle`, or makes the next `run` or `idle` return at once.
     pub fn kick(&self) {
-        todo!()
+        let old = self.word.fetch_or(PENDING, Ordering::AcqRel);
+        if old & PENDING != 0 {
+            return;
+        }
+        if old & IDLE != 0 {
+            sys::futex_wake(&self.word, false);
+        }
+        if old & IN_GUEST != 0 {
+            self.kicked_at
+                .store(clock::monotonic_ns(), Ordering::Relaxed);
+            self.with_guest(|pid, tid| sys::tgkill(pid, tid, zygote::PREEMPT));
+        }
     }
+
     /// Whether a guest thread is running on it at this moment.
     pub fn in_guest(&self) -> bool {
-        todo!()
+        self.word.load(Ordering::Relaxed) & IN_GUEST != 0
+    }
+
+    /// Does something to the running guest thread, if there is one; when that says that the thread is gone, the vCPU
+    /// learns it.
+    fn with_guest(&self, f: impl FnOnce(i32, i32) -> Result<(), i32>) {
+        if self.word.fetch_add(KICKER, Ordering::AcqRel) & IN_GUEST != 0
+            && f(
+                self.pid.load(Ordering::Relaxed),
+                self.tid.load(Ordering::Relaxed),
+            ) == Err(libc::ESRCH)
+        {
+            self.lost.store(true, Ordering::Release);
+            // SAFETY: the word lies in the control memory, which lives as long as the guest thread on this vCPU, and that
+            // can't leave before the count goes down.
+            let word = unsafe { &*self.mailbox.load(Ordering::Relaxed) };
+            sys::futex_wake(word, true);
+        }
+        self.word.fetch_sub(KICKER, Ordering::AcqRel);
+    }
+
+    /// The guest is about to run; false (and the kick is taken) when one is pending.
+    #[inline]
+    pub(crate) fn enter_guest(&self, pid: i32, tid: i32, mailbox: &AtomicU32) -> bool {
+        self.pid.store(pid, Ordering::Relaxed);
+        self.tid.store(tid, Ordering::Relaxed);
+        self.mailbox
+            .store(std::ptr::from_ref(mailbox).cast_mut(), Ordering::Relaxed);
+        self.lost.store(false, Ordering::Relaxed);
+        self.kicked_at.store(0, Ordering::Relaxed);
+        self.entries
+            .store(self.entries.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if self.word.fetch_or(IN_GUEST, Ordering::AcqRel) & PENDING != 0 {
+            self.leave_guest(true);
+            return false;
+        }
+        true
+    }
+
+    /// The guest has stopped. `interrupted`: because of a kick, which is thereby done.
+    #[inline]
+    pub(crate) fn leave_guest(&self, interrupted: bool) {
+        let clear = if interrupted {
+            IN_GUEST | PENDING
+        } else {
+            IN_GUEST
+        };
+        let mut word = self.word.fetch_and(!clear, Ordering::AcqRel);
+        while word >= KICKER {
+            std::thread::yield_now();
+            word = self.word.load(Ordering::Acquire);
+        }
+    }
+
+    pub(crate) fn guest_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// Looks once a second whether guest threads that a vCPU waits for still exist, and kills those that don't obey a kick.
+/// Sleeps while no vCPU is in a guest.
+#[derive(Default)]
+pub(crate) struct Watchdog {
+    vcpus: Mutex<Vec<Weak<Vcpu>>>,
+}
+
+impl Watchdog {
+    pub fn start(machine: &Arc<Machine>) -> io::Result<()> {
+        let weak = Arc::downgrade(machine);
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .stack_size(64 << 10)
+            .spawn(move || {
+                let mut seen = Vec::new();
+                while let Some(m) = weak.upgrade() {
+                    m.watchdog.look(&mut seen);
+                    drop(m);
+                    std::thread::sleep(Duration::from_nanos(PATIENCE_NS / 2));
+                }
+            })?;
+        Ok(())
+    }
+
+    fn look(&self, seen: &mut Vec<u64>) {
+        let vcpus = self.vcpus.lock().unwrap();
+        seen.resize(vcpus.len(), 0);
+        for (v, seen) in vcpus.iter().zip(seen) {
+            let Some(v) = v.upgrade() else { continue };
+            let entries = v.entries.load(Ordering::Relaxed);
+            let stuck = entries == *seen && v.in_guest();
+            *seen = entries;
+            if !stuck {
+                continue;
+            }
+            let kicked = v.kicked_at.load(Ordering::Relaxed);
+            let late = kicked != 0 && clock::monotonic_ns().saturating_sub(kicked) > PATIENCE_NS;
+            v.with_guest(|pid, tid| {
+                // It may have gone on to another guest thread since.
+                if late && v.entries.load(Ordering::Relaxed) == entries {
+                    sys::kill(pid);
+                    return Err(libc::ESRCH);
+                }
+                sys::tgkill(pid, tid, 0)
+            });
+        }
     }
 }

@@ -1,0 +1,263 @@
+//! Thin, checked wrappers of the host calls that the platform makes itself.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+pub fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn check(ret: libc::c_long) -> io::Result<libc::c_long> {
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}
+
+/// FUTEX_WAIT; `shared` words are shared with other processes. Spurious returns are normal.
+pub fn futex_wait(word: &AtomicU32, value: u32, shared: bool, timeout: Option<Duration>) {
+    let ts = timeout.map(|d| libc::timespec {
+        tv_sec: d.as_secs() as _,
+        tv_nsec: d.subsec_nanos() as _,
+    });
+    let ts = ts.as_ref().map_or(std::ptr::null(), |t| t as *const _);
+    let op = libc::FUTEX_WAIT | if shared { 0 } else { libc::FUTEX_PRIVATE_FLAG };
+    // SAFETY: the word outlives the call, which only reads it; the timeout is null or valid.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, value, ts) };
+}
+
+/// FUTEX_WAKE of one waiter.
+pub fn futex_wake(word: &AtomicU32, shared: bool) {
+    let op = libc::FUTEX_WAKE | if shared { 0 } else { libc::FUTEX_PRIVATE_FLAG };
+    // SAFETY: a wake doesn't access the word.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, 1) };
+}
+
+/// An executable memfd on hosts that ask, a plain one elsewhere.
+pub fn memfd(name: &std::ffi::CStr, exec: bool) -> io::Result<OwnedFd> {
+    const MFD_NOEXEC_SEAL: u32 = 8;
+    const MFD_EXEC: u32 = 16;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    for extra in [if exec { MFD_EXEC } else { MFD_NOEXEC_SEAL }, 0] {
+        // The page cache holds what guests execute: MFD_NOEXEC_SEAL only clears the file's x bits, mappings may exec.
+        // SAFETY: the name is a C string; the call has no other pointer.
+        let fd = unsafe { libc::memfd_create(name.as_ptr(), flags | extra) };
+        if fd >= 0 {
+            // SAFETY: a fresh descriptor that nobody else owns.
+            return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        if errno() != libc::EINVAL {
+            break;
+        }
+    }
+    Err(io::Error::last_os_error())
+}
+
+/// A second, read-only description of the same file: shared mappings of it can never become writable.
+pub fn reopen_read_only(fd: &OwnedFd) -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?.into())
+}
+
+pub fn set_len(fd: &OwnedFd, len: u64) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::ftruncate(fd.as_raw_fd(), len as i64) } as _).map(drop)
+}
+
+/// A shared mapping of a whole file, for the life of the value.
+pub struct Mapping {
+    base: *mut u8,
+    len: u64,
+}
+
+// SAFETY: the value only stands for the range; all access goes through raw pointers or atomics whose users synchronise.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    pub fn shared(fd: &OwnedFd, len: u64) -> io::Result<Mapping> {
+        // SAFETY: a new mapping at an address of the host's choice replaces nothing.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_NORESERVE,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the range was just mapped. A child process of the kernel process has no business in it. A refusal does no harm.
+        unsafe { libc::madvise(base, len as usize, libc::MADV_DONTFORK) };
+        Ok(Mapping {
+            base: base.cast(),
+            len,
+        })
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Pointer to `offset`; panics when `len` bytes from there aren't inside.
+    pub fn at(&self, offset: u64, len: u64) -> *mut u8 {
+        assert!(
+            offset <= self.len && len <= self.len - offset,
+            "range outside of mapping"
+        );
+        // SAFETY: inside the mapping, just checked.
+        unsafe { self.base.add(offset as usize) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is this value's own, and pointers into it don't outlive it.
+        unsafe { libc::munmap(self.base.cast(), self.len as usize) };
+    }
+}
+
+/// Pins a host thread (0: the caller) to one CPU.
+pub fn set_affinity(tid: i32, cpu: usize) -> io::Result<()> {
+    let mut set = [0u64; 16];
+    set[(cpu / 64) % 16] = 1 << (cpu % 64);
+    // SAFETY: the kernel reads 128 bytes from `set`.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, tid, 128usize, set.as_ptr()) })
+        .map(drop)
+}
+
+/// The CPUs the caller may run on.
+pub fn affinity() -> Vec<usize> {
+    let mut set = [0u64; 16];
+    // SAFETY: the kernel writes at most 128 bytes to `set`.
+    unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, 128usize, set.as_mut_ptr()) };
+    (0..1024)
+        .filter(|c| set[c / 64] >> (c % 64) & 1 == 1)
+        .collect()
+}
+
+pub fn tgkill(pid: i32, tid: i32, signo: i32) -> Result<(), i32> {
+    // SAFETY: no pointers; the ids are of children that this process hasn't reaped.
+    match unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signo) } {
+        0 => Ok(()),
+        _ => Err(errno()),
+    }
+}
+
+pub fn kill(pid: i32) {
+    // SAFETY: no pointers; the id is of a child that this process hasn't reaped.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Reaps a child if it has ended (`block`: waits for that). True when it is gone.
+pub fn reap(pid: i32, block: bool) -> bool {
+    // SAFETY: siginfo may be all zeros, and the call fills it in.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: `info` is valid for the call.
+        let r = unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags) };
+        if r < 0 && errno() == libc::EINTR {
+            continue;
+        }
+        // SAFETY: waitid sets si_pid (zero when nothing ended).
+        return r < 0 || unsafe { info.si_pid() } == pid;
+    }
+}
+
+/// Whether a child has ended, without reaping it.
+pub fn has_ended(pid: i32) -> bool {
+    // SAFETY: as in `reap`.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::__WALL | libc::WNOHANG | libc::WNOWAIT;
+        let r = libc::waitid(libc::P_PID, pid as u32, &mut info, flags);
+        (r < 0 && errno() != libc::EINTR) || (r == 0 && info.si_pid() == pid)
+    }
+}
+
+pub fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the descriptor is fresh.
+    unsafe {
+        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as _)? as RawFd;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Waits until the descriptor is readable; false after `ms` milliseconds.
+pub fn wait_readable(fd: RawFd, ms: i32) -> bool {
+    let mut p = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd.
+    unsafe { libc::poll(&mut p, 1, ms) > 0 }
+}
+
+/// Takes an eventfd's count; zero when there is none.
+pub fn eventfd_take(fd: RawFd) -> u64 {
+    let mut n = 0u64;
+    // SAFETY: eight bytes of room.
+    let r = unsafe { libc::read(fd, (&raw mut n).cast(), 8) };
+    if r == 8 { n } else { 0 }
+}
+
+pub fn file_position(fd: RawFd) -> u64 {
+    // SAFETY: no pointers.
+    unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) as u64 }
+}
+
+/// Sets the position of a file to zero.
+pub fn rewind(fd: RawFd) {
+    // SAFETY: no pointers.
+    unsafe { libc::lseek(fd, 0, libc::SEEK_SET) };
+}
+
+/// Which way [`vm_copy`] copies.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Dir {
+    FromGuest,
+    ToGuest,
+}
+
+/// `process_vm_readv` or `process_vm_writev`: bytes moved before the first fault.
+///
+/// # Safety
+/// The local ranges are valid for writes (`FromGuest`) or reads (`ToGuest`).
+pub unsafe fn vm_copy(dir: Dir, pid: i32, local: &[libc::iovec], remote: &[libc::iovec]) -> usize {
+    let nr = match dir {
+        Dir::FromGuest => libc::SYS_process_vm_readv,
+        Dir::ToGuest => libc::SYS_process_vm_writev,
+    };
+    // SAFETY: the caller vouches for the local ranges; the remote ones are the host's to check.
+    let r = unsafe {
+        libc::syscall(
+            nr,
+            pid,
+            local.as_ptr(),
+            local.len(),
+            remote.as_ptr(),
+            remote.len(),
+            0usize,
+        )
+    };
+    r.max(0) as usize
+}
+
+pub fn random() -> io::Result<u64> {
+    let mut v = 0u64;
+    // SAFETY: eight bytes of room.
+    let r = unsafe { libc::getrandom((&raw mut v).cast(), 8, 0) };
+    if r == 8 {
+        Ok(v)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
