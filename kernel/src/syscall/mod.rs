@@ -1,6 +1,7 @@
 //! The gate: a trapped system call becomes typed arguments, runs its handler, and its result goes back negated.
 
 mod args;
+pub mod signal;
 pub mod table;
 
 pub use crate::task::Context;
@@ -29,6 +30,12 @@ pub fn dispatch(cx: &mut Context) {
     cx.task.in_syscall.store(u64::MAX, Ordering::Relaxed);
     match result {
         Ok(value) => cx.guest.regs_mut().rax = value,
-        Err(e) => cx.guest.regs_mut().rax = (-i64::from(e.errno().as_raw())) as u64,
+        Err(e) => {
+            // A restart code must not reach the guest, even if the signal behind it is gone.
+            if e.errno().is_restart() {
+                cx.task.work.store(true, Ordering::SeqCst);
+            }
+            cx.guest.regs_mut().rax = e.errno().as_syscall_result() as u64;
+        }
     }
 }

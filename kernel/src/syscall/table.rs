@@ -2,7 +2,7 @@
 //!
 //! `docs/syscalls.md` is made from it.
 
-use super::{Context, Handler};
+use super::{Context, Handler, signal};
 use crate::error::Result;
 use crate::task::Task;
 use abi::nr;
@@ -53,7 +53,22 @@ const PATH: &[Row] = rows! {};
 const PROCESS: &[Row] = rows! {};
 
 // Signals
-const SIGNAL: &[Row] = rows! {};
+const SIGNAL: &[Row] = rows! {
+    SYS_RESTART_SYSCALL => signal::restart_syscall, Full;
+    SYS_RT_SIGACTION => signal::rt_sigaction, Full;
+    SYS_RT_SIGPROCMASK => signal::rt_sigprocmask, Full;
+    SYS_RT_SIGRETURN => signal::rt_sigreturn, Full;
+    SYS_RT_SIGPENDING => signal::rt_sigpending, Full;
+    SYS_RT_SIGTIMEDWAIT => signal::rt_sigtimedwait, Full;
+    SYS_RT_SIGQUEUEINFO => signal::rt_sigqueueinfo, Full;
+    SYS_RT_TGSIGQUEUEINFO => signal::rt_tgsigqueueinfo, Full;
+    SYS_RT_SIGSUSPEND => signal::rt_sigsuspend, Full;
+    SYS_SIGALTSTACK => signal::sigaltstack, Full;
+    SYS_PAUSE => signal::pause, Full;
+    SYS_KILL => signal::kill, Full;
+    SYS_TKILL => signal::tkill, Full;
+    SYS_TGKILL => signal::tgkill, Full;
+};
 
 // Memory
 const MEMORY: &[Row] = rows! {};

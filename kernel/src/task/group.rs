@@ -5,7 +5,7 @@ use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
 use abi::task::{RLIM_NLIMITS, Rlimit};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// How a process ended, as wait(2) tells it.
@@ -86,7 +86,13 @@ pub struct ThreadGroup {
     /// Told when this process changes state: pidfds, and a thread in execve.
     pub exit_wait: WaitQueue,
     pub dumpable: AtomicBool,
-    pub oom_score_adj: std::sync::atomic::AtomicI32,
+    pub oom_score_adj: AtomicI32,
+    /// A group stop by this signal is under way or done; 0: none. Changed under the GROUP lock.
+    pub stopping: AtomicI32,
+    /// Init: signals without a handler pass it by (SIGNAL_UNKILLABLE).
+    pub unkillable: AtomicBool,
+    /// Index of the thread that took a process's signal last.
+    pub signal_turn: AtomicU32,
     /// Threads not yet ended.
     pub live: AtomicU32,
     /// CLOCK_MONOTONIC nanoseconds at the start.
@@ -101,7 +107,10 @@ impl ThreadGroup {
             child_wait: WaitQueue::new(),
             exit_wait: WaitQueue::new(),
             dumpable: AtomicBool::new(true),
-            oom_score_adj: std::sync::atomic::AtomicI32::new(0),
+            oom_score_adj: AtomicI32::new(0),
+            stopping: AtomicI32::new(0),
+            unkillable: AtomicBool::new(pid == 1),
+            signal_turn: AtomicU32::new(0),
             live: AtomicU32::new(1),
             start_ns: AtomicU64::new(crate::time::monotonic_ns()),
         })

@@ -3,7 +3,7 @@
 use super::{Cred, Pid, ThreadGroup};
 use crate::mm::Mm;
 use crate::sched::{self, Entity};
-use crate::signal::{SigHand, SigQueue};
+use crate::signal::{FaultRecord, SigHand, SigQueue};
 use crate::sync::{Lock, Rank, RwLock, Wake};
 use crate::vfs::{FdTable, Path, PollEvents};
 use abi::signal::{SigSet, SigStack};
@@ -59,6 +59,9 @@ pub struct TaskSignal {
     pub altstack: SigStack,
     /// What sigtimedwait waits for: these are taken although blocked.
     pub awaited: SigSet,
+    /// A stop signal was taken and SIGCONT hasn't come since.
+    pub stop_dequeued: bool,
+    pub fault: FaultRecord,
 }
 
 /// A thread.
@@ -98,6 +101,8 @@ pub struct Task {
     pub personality: AtomicU32,
     pub ioprio: AtomicU32,
     pub exiting: AtomicBool,
+    /// Takes part in a group stop. Changed under the GROUP lock.
+    pub job_stopped: AtomicBool,
     /// What an interrupted call does on restart_syscall(2).
     pub restart: Lock<Option<crate::syscall::RestartBlock>>,
     /// Number of the system call it is in, for /proc/pid/syscall and the hung-task log; `u64::MAX` outside.
@@ -137,8 +142,10 @@ impl Task {
                     blocked: p.blocked,
                     saved_mask: None,
                     pending: SigQueue::default(),
-                    altstack: SigStack::default(),
+                    altstack: SigStack::disabled(),
                     awaited: SigSet::EMPTY,
+                    stop_dequeued: false,
+                    fault: FaultRecord::default(),
                 },
             ),
             signal_pending: AtomicBool::new(false),
@@ -161,6 +168,7 @@ impl Task {
             personality: AtomicU32::new(0),
             ioprio: AtomicU32::new(0),
             exiting: AtomicBool::new(false),
+            job_stopped: AtomicBool::new(false),
             restart: Lock::new(Rank::LEAF, None),
             in_syscall: AtomicU64::new(u64::MAX),
         })

@@ -1,5 +1,6 @@
 //! Time: the clocks as the kernel reads them, and timers.
 
+pub mod cpu;
 pub mod timer;
 
 /// CLOCK_MONOTONIC in nanoseconds; what the vDSO also tells.
