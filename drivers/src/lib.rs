@@ -1,1 +1,4 @@
-//! placeholder
+//! Devices and file systems that stand on the host's services: kernel traits implemented with crate `host`.
+#![forbid(unsafe_code)]
+
+pub mod hostfs;

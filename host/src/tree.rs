@@ -4,7 +4,8 @@
 //! the tree, nothing outside it is reached. Names with a slash, `.`, `..` and empty ones are refused with EINVAL.
 
 use rustix::fs::{
-    self, AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, StatVfs, Timespec, Timestamps, Uid,
+    self, AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, StatVfs, Timespec,
+    Timestamps, Uid,
 };
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
@@ -24,7 +25,8 @@ pub struct Entry {
 }
 
 fn component(name: &[u8]) -> Result<&[u8], Errno> {
-    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0) {
+    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0)
+    {
         return Err(Errno::INVAL);
     }
     Ok(name)
@@ -40,7 +42,12 @@ impl Dir {
     /// A directory in it.
     pub fn open_dir(&self, name: &[u8]) -> Result<Dir, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Dir(fs::openat(&self.0, component(name)?, flags, Mode::empty())?))
+        Ok(Dir(fs::openat(
+            &self.0,
+            component(name)?,
+            flags,
+            Mode::empty(),
+        )?))
     }
 
     /// A regular file in it. `append`: every write goes to the end. Never blocks and never opens devices for
@@ -52,7 +59,11 @@ impl Dir {
             flags |= OFlags::APPEND;
         }
         let fd = fs::openat(&self.0, component(name)?, flags, Mode::empty())?;
-        if FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::RegularFile { Ok(fd) } else { Err(Errno::INVAL) }
+        if FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::RegularFile {
+            Ok(fd)
+        } else {
+            Err(Errno::INVAL)
+        }
     }
 
     pub fn stat_self(&self) -> Result<Stat, Errno> {
@@ -73,18 +84,34 @@ impl Dir {
 
     /// A new regular file, opened for reading and writing. `mode`: permission bits; the process's umask must be 0.
     pub fn create_file(&self, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        fs::openat(&self.0, component(name)?, flags, Mode::from_raw_mode(mode & 0o7777))
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(
+            &self.0,
+            component(name)?,
+            flags,
+            Mode::from_raw_mode(mode & 0o7777),
+        )
     }
 
     pub fn make_dir(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
-        fs::mkdirat(&self.0, component(name)?, Mode::from_raw_mode(mode & 0o7777))
+        fs::mkdirat(
+            &self.0,
+            component(name)?,
+            Mode::from_raw_mode(mode & 0o7777),
+        )
     }
 
     /// A device, FIFO or socket node. `mode` with its type bits; `rdev` as stat tells it.
     pub fn make_node(&self, name: &[u8], mode: u32, rdev: u64) -> Result<(), Errno> {
         let kind = FileType::from_raw_mode(mode as RawMode);
-        fs::mknodat(&self.0, component(name)?, kind, Mode::from_raw_mode(mode & 0o7777), rdev as Dev)
+        fs::mknodat(
+            &self.0,
+            component(name)?,
+            kind,
+            Mode::from_raw_mode(mode & 0o7777),
+            rdev as Dev,
+        )
     }
 
     pub fn symlink(&self, name: &[u8], target: &[u8]) -> Result<(), Errno> {
@@ -92,7 +119,13 @@ impl Dir {
     }
 
     pub fn link(&self, name: &[u8], new_dir: &Dir, new_name: &[u8]) -> Result<(), Errno> {
-        fs::linkat(&self.0, component(name)?, &new_dir.0, component(new_name)?, AtFlags::empty())
+        fs::linkat(
+            &self.0,
+            component(name)?,
+            &new_dir.0,
+            component(new_name)?,
+            AtFlags::empty(),
+        )
     }
 
     /// renameat2(2); `exchange` and `no_replace` are its flags.
@@ -107,7 +140,13 @@ impl Dir {
         let mut flags = RenameFlags::empty();
         flags.set(RenameFlags::EXCHANGE, exchange);
         flags.set(RenameFlags::NOREPLACE, no_replace);
-        fs::renameat_with(&self.0, component(name)?, &new_dir.0, component(new_name)?, flags)
+        fs::renameat_with(
+            &self.0,
+            component(name)?,
+            &new_dir.0,
+            component(new_name)?,
+            flags,
+        )
     }
 
     pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
@@ -120,7 +159,12 @@ impl Dir {
 
     /// chmod(2) of a name that isn't a symbolic link (EOPNOTSUPP otherwise).
     pub fn chmod(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
-        let fd = fs::openat(&self.0, component(name)?, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let fd = fs::openat(
+            &self.0,
+            component(name)?,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         if FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::Symlink {
             return Err(Errno::OPNOTSUPP);
         }
@@ -134,7 +178,13 @@ impl Dir {
     /// lchown(2); None leaves an id.
     pub fn chown(&self, name: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        fs::chownat(&self.0, component(name)?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        fs::chownat(
+            &self.0,
+            component(name)?,
+            uid,
+            gid,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
     }
 
     pub fn chown_self(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
@@ -143,18 +193,37 @@ impl Dir {
     }
 
     /// utimensat(2) without following; `tv_nsec` may be UTIME_NOW or UTIME_OMIT.
-    pub fn set_times(&self, name: &[u8], access: (i64, i64), modification: (i64, i64)) -> Result<(), Errno> {
-        fs::utimensat(&self.0, component(name)?, &stamps(access, modification), AtFlags::SYMLINK_NOFOLLOW)
+    pub fn set_times(
+        &self,
+        name: &[u8],
+        access: (i64, i64),
+        modification: (i64, i64),
+    ) -> Result<(), Errno> {
+        fs::utimensat(
+            &self.0,
+            component(name)?,
+            &stamps(access, modification),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
     }
 
-    pub fn set_times_self(&self, access: (i64, i64), modification: (i64, i64)) -> Result<(), Errno> {
+    pub fn set_times_self(
+        &self,
+        access: (i64, i64),
+        modification: (i64, i64),
+    ) -> Result<(), Errno> {
         let path = handle_path(self.0.as_fd());
         fs::utimensat(CWD, path, &stamps(access, modification), AtFlags::empty())
     }
 
     /// Every record but `.` and `..`, in the host's order.
     pub fn entries(&self) -> Result<Vec<Entry>, Errno> {
-        let fd = fs::openat(&self.0, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let fd = fs::openat(
+            &self.0,
+            ".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let mut buf = [MaybeUninit::<u8>::uninit(); 32 << 10];
         let mut raw = fs::RawDir::new(fd, &mut buf);
         let mut out = Vec::new();
@@ -166,7 +235,11 @@ impl Dir {
                     FileType::Unknown => 0,
                     kind => (kind.as_raw_mode() >> 12) as u8,
                 };
-                out.push(Entry { name: name.into(), ino: entry.ino(), kind });
+                out.push(Entry {
+                    name: name.into(),
+                    ino: entry.ino(),
+                    kind,
+                });
             }
         }
         Ok(out)
@@ -181,7 +254,10 @@ impl AsFd for Dir {
 
 fn stamps(access: (i64, i64), modification: (i64, i64)) -> Timestamps {
     let stamp = |(tv_sec, tv_nsec): (i64, i64)| Timespec { tv_sec, tv_nsec };
-    Timestamps { last_access: stamp(access), last_modification: stamp(modification) }
+    Timestamps {
+        last_access: stamp(access),
+        last_modification: stamp(modification),
+    }
 }
 
 fn handle_path(fd: BorrowedFd<'_>) -> String {
@@ -191,7 +267,12 @@ fn handle_path(fd: BorrowedFd<'_>) -> String {
 
 /// An O_PATH handle has no fchmod before Linux 6.6, so by its /proc name (which names the object itself, not a path).
 fn chmod_handle(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    fs::chmodat(CWD, handle_path(fd), Mode::from_raw_mode(mode & 0o7777), AtFlags::empty())
+    fs::chmodat(
+        CWD,
+        handle_path(fd),
+        Mode::from_raw_mode(mode & 0o7777),
+        AtFlags::empty(),
+    )
 }
 
 /// Size of an open file in bytes, and its modification time.
@@ -206,7 +287,11 @@ pub fn truncate(fd: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
 
 /// fsync(2), or fdatasync(2).
 pub fn sync(fd: BorrowedFd<'_>, data_only: bool) -> Result<(), Errno> {
-    if data_only { fs::fdatasync(fd) } else { fs::fsync(fd) }
+    if data_only {
+        fs::fdatasync(fd)
+    } else {
+        fs::fsync(fd)
+    }
 }
 
 /// Appends `bytes` to a file opened so.

@@ -2,7 +2,9 @@
 //! traits that `drivers` implement. Entry points: `boot` from `linux`, `syscall::table` from guests.
 #![forbid(unsafe_code)]
 
+pub mod device;
 pub mod error;
+pub mod fs;
 pub mod log;
 pub mod machine;
 pub mod mm;

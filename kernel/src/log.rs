@@ -1,8 +1,9 @@
 //! The kernel log: a ring that `dmesg`, `syslog(2)` and /dev/kmsg read, and a sink that prints to the console.
 
-use crate::sync::{Lock, Rank};
+use crate::sync::{Lock, Rank, WaitQueue};
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Syslog severity, as in `<N>` prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -84,6 +85,40 @@ pub fn write(level: Level, text: fmt::Arguments<'_>) {
             None => break,
         }
     }
+    drop(log);
+    // A line may be logged with any lock held; the waiters' queue is told on the timer thread.
+    if WAITERS.is_occupied() {
+        crate::time::timer::call_at(crate::sync::Deadline(0), || WAITERS.wake_all()).detach();
+    }
+}
+
+static WAITERS: LazyLock<WaitQueue> = LazyLock::new(WaitQueue::new);
+
+/// Told when a line was added.
+pub fn waiters() -> &'static WaitQueue {
+    &WAITERS
+}
+
+/// Splits `<N>text` as written to /dev/kmsg into level and text; Warning without a prefix.
+pub fn parse_prefix(text: &str) -> (Level, &str) {
+    let split = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    let Some((number, rest)) = split else {
+        return (Level::Warning, text);
+    };
+    let Ok(number) = number.parse::<u32>() else {
+        return (Level::Warning, text);
+    };
+    let level = match number & 7 {
+        0 => Level::Emerg,
+        1 => Level::Alert,
+        2 => Level::Crit,
+        3 => Level::Err,
+        4 => Level::Warning,
+        5 => Level::Notice,
+        6 => Level::Info,
+        _ => Level::Debug,
+    };
+    (level, rest)
 }
 
 /// The lines from number `seq` on that are still there.

@@ -25,9 +25,17 @@ pub fn request(end: End) {
         return;
     }
     match &end {
-        End::Halt => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: System halted")),
-        End::PowerOff => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Power down")),
-        End::Reboot => crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Restarting system")),
+        End::Halt => crate::log::write(
+            crate::log::Level::Emerg,
+            format_args!("reboot: System halted"),
+        ),
+        End::PowerOff => {
+            crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Power down"))
+        }
+        End::Reboot => crate::log::write(
+            crate::log::Level::Emerg,
+            format_args!("reboot: Restarting system"),
+        ),
         End::Panic(_) => {}
     }
     *slot = Some(end);
@@ -40,13 +48,23 @@ pub fn panic(message: &str) {
     emerg(&format!("Kernel panic - not syncing: {message}"));
     if let Some(task) = crate::sched::try_current() {
         let comm = task.comm();
-        emerg(&format!("CPU: {} PID: {} Comm: {}", task.sched.last_vcpu(), task.tid(), String::from_utf8_lossy(&comm)));
+        emerg(&format!(
+            "CPU: {} PID: {} Comm: {}",
+            task.sched.last_vcpu(),
+            task.tid(),
+            String::from_utf8_lossy(&comm)
+        ));
     }
     emerg("Call Trace:");
-    for line in std::backtrace::Backtrace::force_capture().to_string().lines() {
+    for line in std::backtrace::Backtrace::force_capture()
+        .to_string()
+        .lines()
+    {
         emerg(line);
     }
-    emerg(&format!("---[ end Kernel panic - not syncing: {message} ]---"));
+    emerg(&format!(
+        "---[ end Kernel panic - not syncing: {message} ]---"
+    ));
     request(End::Panic(message.to_owned()));
 }
 
@@ -69,14 +87,23 @@ pub fn exit_code() -> u8 {
 /// Sets it from the text written to /proc/exitcode: decimal, octal or hexadecimal. EINVAL.
 pub fn set_exit_code(text: &str) -> Result<(), Errno> {
     let text = text.trim();
-    let (digits, negative) = text.strip_prefix('-').map_or((text, false), |rest| (rest, true));
+    let (digits, negative) = text
+        .strip_prefix('-')
+        .map_or((text, false), |rest| (rest, true));
     let value = match digits.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16),
         None if digits.len() > 1 && digits.starts_with('0') => u32::from_str_radix(digits, 8),
         None => digits.parse(),
     };
     let value = value.map_err(|_| Errno::EINVAL)?;
-    EXIT_CODE.store(if negative { value.wrapping_neg() } else { value }, Ordering::Relaxed);
+    EXIT_CODE.store(
+        if negative {
+            value.wrapping_neg()
+        } else {
+            value
+        },
+        Ordering::Relaxed,
+    );
     Ok(())
 }
 

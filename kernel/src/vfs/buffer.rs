@@ -232,6 +232,12 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// Passes over up to `bytes` without looking at them; returns how many.
+    pub fn skip(&mut self, bytes: usize) -> usize {
+        let bytes = bytes.min(self.remaining());
+        self.drain(bytes, |_, _, len| len).unwrap_or(0)
+    }
+
     /// Takes back the last `bytes` given, which then come again.
     pub fn rewind(&mut self, bytes: usize) {
         self.done -= bytes;

@@ -1,6 +1,6 @@
 //! Inodes: what a file system implements.
 
-use super::{FileOps, Path};
+use super::{DirSink, FileOps, Path};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
 use abi::errno::Errno;
@@ -227,6 +227,11 @@ pub trait Inode: Send + Sync + Any {
     /// Where a magic link (/proc/pid/fd, exe, cwd) leads, instead of by text.
     fn follow_magic(&self) -> Option<Result<Path>> {
         None
+    }
+
+    /// Gives the records of a directory from position `offset` (2 is the first) on, without `.` and `..`.
+    fn read_dir(&self, _offset: u64, _sink: &mut DirSink<'_>) -> Result<()> {
+        err(Errno::ENOTDIR)
     }
 
     /// An open file of a regular file, directory or special object that this file system itself handles. Devices,

@@ -1,0 +1,181 @@
+//! Major 1: /dev/null, zero, full, random, urandom, kmsg (drivers/char/mem.c, kernel/printk/printk.c).
+
+use crate::error::{Result, err};
+use crate::log;
+use crate::mm::pagecache::Mapping;
+use crate::random;
+use crate::sync::{Lock, PollTable, Rank};
+use crate::syscall::Context;
+use crate::vfs::device::{DeviceOps, register_char};
+use crate::vfs::{File, FileOps, Path, PollEvents, Sink, Source};
+use abi::errno::Errno;
+use abi::fs::{OpenFlags, SEEK_DATA, SEEK_END, SEEK_SET, minor};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Longest record that /dev/kmsg takes.
+const KMSG_MAX: usize = 992;
+
+struct Driver;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Zero,
+    Full,
+    Random,
+}
+
+pub(super) fn init() {
+    register_char(1, 0..12, Arc::new(Driver));
+}
+
+impl DeviceOps for Driver {
+    fn open(&self, _path: &Path, rdev: u64, _flags: OpenFlags) -> Result<Box<dyn FileOps>> {
+        let kind = match minor(rdev) {
+            3 => Kind::Null,
+            5 => Kind::Zero,
+            7 => Kind::Full,
+            8 | 9 => Kind::Random,
+            11 => {
+                return Ok(Box::new(Kmsg {
+                    next: Lock::new(Rank::LEAF, 0),
+                }));
+            }
+            // No /dev/mem and no ports in a user-mode kernel.
+            _ => return err(Errno::ENXIO),
+        };
+        Ok(Box::new(Mem(kind)))
+    }
+}
+
+struct Mem(Kind);
+
+impl FileOps for Mem {
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn seek(&self, _file: &File, _offset: i64, _whence: u32) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn read(&self, _file: &File, sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
+        match self.0 {
+            Kind::Null => Ok(0),
+            Kind::Zero | Kind::Full => sink.write_zeros(sink.remaining()),
+            Kind::Random => {
+                let mut done = 0;
+                let mut buf = [0u8; 4096];
+                while sink.remaining() > 0 {
+                    let step = sink.remaining().min(buf.len());
+                    random::fill(&mut buf[..step]);
+                    match sink.write(&buf[..step]) {
+                        Ok(put) if put == step => done += put,
+                        Ok(put) => return Ok(done + put),
+                        Err(e) if done == 0 => return Err(e),
+                        Err(_) => return Ok(done),
+                    }
+                }
+                Ok(done)
+            }
+        }
+    }
+
+    fn write(&self, _file: &File, source: &mut Source<'_>, _offset: &mut u64) -> Result<usize> {
+        match self.0 {
+            Kind::Full => err(Errno::ENOSPC),
+            _ => Ok(source.skip(source.remaining())),
+        }
+    }
+
+    fn mapping(&self, _file: &File) -> Result<Arc<Mapping>> {
+        match self.0 {
+            // Each mapping of /dev/zero is memory of its own.
+            Kind::Zero => Ok(Mapping::new(None, i64::MAX as u64)),
+            _ => err(Errno::ENODEV),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// An open /dev/kmsg: each read is one record, each write one line.
+struct Kmsg {
+    next: Lock<u64>,
+}
+
+impl FileOps for Kmsg {
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    fn seek(&self, _file: &File, offset: i64, whence: u32) -> Result<u64> {
+        if offset != 0 {
+            return err(Errno::ESPIPE);
+        }
+        *self.next.lock() = match whence {
+            SEEK_SET | SEEK_DATA => 0,
+            SEEK_END => log::next_seq(),
+            _ => return err(Errno::EINVAL),
+        };
+        Ok(0)
+    }
+
+    fn read(&self, file: &File, sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
+        let from = *self.next.lock();
+        let record = match log::since(from).into_iter().next() {
+            Some(record) => record,
+            None if file.nonblocking() => return err(Errno::EAGAIN),
+            None => log::waiters().wait_until(|| log::since(from).into_iter().next())?,
+        };
+        let text = format!(
+            "{},{},{},-;{}\n",
+            record.level as u8,
+            record.seq,
+            record.time_ns / 1000,
+            record.text
+        );
+        if sink.remaining() < text.len() {
+            return err(Errno::EINVAL);
+        }
+        *self.next.lock() = record.seq + 1;
+        sink.write(text.as_bytes())
+    }
+
+    fn write(&self, _file: &File, source: &mut Source<'_>, _offset: &mut u64) -> Result<usize> {
+        let len = source.remaining();
+        if len > KMSG_MAX {
+            return err(Errno::EINVAL);
+        }
+        let mut bytes = vec![0u8; len];
+        source.read(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let (level, text) = log::parse_prefix(text.trim_end_matches('\n'));
+        log::write(level, format_args!("{text}"));
+        Ok(len)
+    }
+
+    fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
+        if let Some(table) = table {
+            table.register(log::waiters());
+        }
+        let ready = *self.next.lock() < log::next_seq();
+        PollEvents::WRITABLE
+            | if ready {
+                PollEvents::READABLE
+            } else {
+                PollEvents::empty()
+            }
+    }
+
+    fn ioctl(&self, _file: &File, _cx: &mut Context, _cmd: u32, _arg: u64) -> Result<u64> {
+        err(Errno::ENOTTY)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
