@@ -5,6 +5,7 @@
 pub mod device;
 pub mod error;
 pub mod fs;
+pub mod ipc;
 pub mod log;
 pub mod machine;
 pub mod mm;

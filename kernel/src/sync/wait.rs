@@ -168,6 +168,15 @@ impl WaitQueue {
         self.sleep(deadline, true, false, cond)
     }
 
+    /// As [`wait_deadline`](Self::wait_deadline), taking wake-ups that go to one waiter only.
+    pub fn wait_deadline_exclusive<T>(
+        &self,
+        deadline: Option<Deadline>,
+        cond: impl FnMut() -> Option<T>,
+    ) -> Result<Option<T>> {
+        self.sleep(deadline, true, true, cond)
+    }
+
     /// Sleeps until `cond` gives a value, whatever signals come.
     pub fn wait_uninterruptible<T>(&self, cond: impl FnMut() -> Option<T>) -> T {
         match self.sleep(None, false, true, cond) {

@@ -1,7 +1,12 @@
 //! The gate: a trapped system call becomes typed arguments, runs its handler, and its result goes back negated.
 
 mod args;
+pub mod epoll;
+pub mod event;
+pub mod pipe;
+pub mod poll;
 pub mod signal;
+pub mod splice;
 pub mod table;
 
 pub use crate::task::Context;

@@ -80,7 +80,25 @@ const TIME: &[Row] = rows! {};
 const SCHED: &[Row] = rows! {};
 
 // Pipes, events, polling
-const EVENT: &[Row] = rows! {};
+const EVENT: &[Row] = rows! {
+    SYS_PIPE => super::pipe::pipe, Full;
+    SYS_PIPE2 => super::pipe::pipe2, Full, "O_NOTIFICATION_PIPE is ENOPKG";
+    SYS_EVENTFD => super::event::eventfd, Full;
+    SYS_EVENTFD2 => super::event::eventfd2, Full;
+    SYS_EPOLL_CREATE => super::epoll::epoll_create, Full;
+    SYS_EPOLL_CREATE1 => super::epoll::epoll_create1, Full;
+    SYS_EPOLL_CTL => super::epoll::epoll_ctl, Full, "EPOLLWAKEUP has no effect";
+    SYS_EPOLL_WAIT => super::epoll::epoll_wait, Full;
+    SYS_EPOLL_PWAIT => super::epoll::epoll_pwait, Full;
+    SYS_EPOLL_PWAIT2 => super::epoll::epoll_pwait2, Full;
+    SYS_POLL => super::poll::poll, Full;
+    SYS_PPOLL => super::poll::ppoll, Full;
+    SYS_SELECT => super::poll::select, Full;
+    SYS_PSELECT6 => super::poll::pselect6, Full;
+    SYS_SPLICE => super::splice::splice, Full;
+    SYS_TEE => super::splice::tee, Full;
+    SYS_VMSPLICE => super::splice::vmsplice, Full, "copies, also with SPLICE_F_GIFT";
+};
 
 // Sockets
 const SOCKET: &[Row] = rows! {};

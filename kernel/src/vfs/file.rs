@@ -1,6 +1,6 @@
 //! Open files (Linux's `struct file`, POSIX's open file descriptions).
 
-use super::{Inode, Path, PollEvents, Sink, Source};
+use super::{Inode, InodeKind, Path, PollEvents, Sink, Source};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
 use crate::sync::{Mutex, PollTable};
@@ -49,6 +49,15 @@ pub trait FileOps: Send + Sync + Any {
     /// Events that hold now; registers with every queue that may change them.
     fn poll(&self, _file: &File, _table: Option<&mut PollTable>) -> PollEvents {
         PollEvents::READABLE | PollEvents::WRITABLE
+    }
+
+    /// Whether epoll takes the file: regular files and directories are always ready, so it doesn't.
+    fn can_poll(&self, file: &File) -> bool {
+        match file.inode().kind() {
+            InodeKind::Directory => false,
+            InodeKind::Regular => file.path().mount.fs.name() == "anon_inodefs",
+            _ => true,
+        }
     }
 
     /// ioctl(2): ENOTTY when unknown.
@@ -109,6 +118,8 @@ pub struct File {
     /// F_SETOWN: pid, or minus a process group; and F_SETSIG.
     pub owner: crate::sync::Lock<FileOwner>,
     id: u64,
+    /// The epolls that watch it.
+    pub epoll_links: crate::ipc::epoll::Links,
 }
 
 /// Who gets SIGIO.
@@ -134,6 +145,7 @@ impl File {
             position_lock: Mutex::new(()),
             owner: crate::sync::Lock::new(crate::sync::Rank::LEAF, FileOwner::default()),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            epoll_links: Default::default(),
         })
     }
 
@@ -209,6 +221,7 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         super::notify::closed(self);
+        self.epoll_links.closed();
         self.ops.release(self);
     }
 }

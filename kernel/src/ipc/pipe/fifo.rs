@@ -1,0 +1,70 @@
+//! Opening FIFOs: finding the pipe of an inode, and waiting for the other side (fs/pipe.c:fifo_open()).
+
+use super::{Pipe, PipeEnd};
+use crate::error::{Result, err};
+use crate::sync::{Lock, Rank};
+use crate::vfs::{FileOps, Path};
+use abi::errno::Errno;
+use abi::fs::OpenFlags;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+/// The pipes of FIFOs that are open, by device and inode number (an open file keeps its inode, so a number isn't
+/// used again meanwhile).
+static OPEN: Lock<BTreeMap<(u64, u64), Weak<Pipe>>> = Lock::new(Rank::LEAF, BTreeMap::new());
+
+fn pipe_of(key: (u64, u64)) -> Arc<Pipe> {
+    let mut open = OPEN.lock();
+    if let Some(pipe) = open.get(&key).and_then(Weak::upgrade) {
+        return pipe;
+    }
+    let pipe = Pipe::new(Some(key));
+    open.insert(key, Arc::downgrade(&pipe));
+    pipe
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let mut open = OPEN.lock();
+            if open.get(&key).is_some_and(|w| w.strong_count() == 0) {
+                open.remove(&key);
+            }
+        }
+    }
+}
+
+/// Opens the FIFO at `path`. Waits for the other side, except with O_NONBLOCK (a writer without readers is ENXIO)
+/// and for O_RDWR. ERESTARTSYS.
+pub fn fifo_open(path: &Path, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
+    let meta = path.inode().metadata()?;
+    let pipe = pipe_of((meta.dev, meta.ino));
+    let nonblock = flags.contains(OpenFlags::O_NONBLOCK);
+    let (reads, writes) = (flags.readable(), flags.writable());
+    if writes && !reads && nonblock && !pipe.has_readers() {
+        return err(Errno::ENXIO);
+    }
+    let mut end = PipeEnd::new(&pipe, reads, writes);
+    pipe.partner_wait.wake_all();
+    if reads && !writes && !pipe.has_writers() {
+        if nonblock {
+            end.writers_at_open = Some(pipe.writers_ever.load(Ordering::SeqCst));
+        } else {
+            wait_for(&pipe, &pipe.writers_ever, || pipe.has_writers())?;
+        }
+    } else if writes && !reads && !pipe.has_readers() {
+        wait_for(&pipe, &pipe.readers_ever, || pipe.has_readers())?;
+    }
+    Ok(Box::new(end))
+}
+
+/// Until one of the other side has opened, even if it closed again at once.
+fn wait_for(pipe: &Pipe, counter: &AtomicU32, there: impl Fn() -> bool) -> Result<()> {
+    let before = counter.load(Ordering::SeqCst);
+    if there() {
+        return Ok(());
+    }
+    pipe.partner_wait
+        .wait_until(|| (counter.load(Ordering::SeqCst) != before).then_some(()))
+}
