@@ -414,9 +414,8 @@ fn clone_thread(area: &Area) -> Op {
 }
 
 fn host_prot(p: Prot) -> i32 {
-    p.read as i32 * libc::PROT_READ
-        | p.write as i32 * libc::PROT_WRITE
-        | p.exec as i32 * libc::PROT_EXEC
+    let bit = |on, bit| if on { bit } else { 0 };
+    bit(p.read, libc::PROT_READ) | bit(p.write, libc::PROT_WRITE) | bit(p.exec, libc::PROT_EXEC)
 }
 
 /// The host call for an operation: number, then address, length, third and fourth argument.
@@ -431,7 +430,7 @@ pub(crate) fn plain_call(op: &MapOp) -> (i64, u64, u64, u64, u64) {
             let flags = libc::MAP_PRIVATE
                 | libc::MAP_ANONYMOUS
                 | libc::MAP_FIXED
-                | noreserve as i32 * libc::MAP_NORESERVE;
+                | (noreserve as i32 * libc::MAP_NORESERVE);
             (
                 libc::SYS_mmap,
                 addr,
@@ -469,7 +468,7 @@ fn agent_op(op: &MapOp) -> Op {
             } else {
                 libc::MAP_SHARED
             };
-            let flags = kind | libc::MAP_FIXED | populate as i32 * libc::MAP_POPULATE;
+            let flags = kind | libc::MAP_FIXED | (populate as i32 * libc::MAP_POPULATE);
             let fd = if may_write && !private {
                 fd::CACHE_RW
             } else {
@@ -485,7 +484,7 @@ fn agent_op(op: &MapOp) -> Op {
             keep,
         } => {
             let flags =
-                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | keep as i32 * libc::MREMAP_DONTUNMAP;
+                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | (keep as i32 * libc::MREMAP_DONTUNMAP);
             Op::plain(
                 libc::SYS_mremap,
                 &[from, from_len, to_len, flags as u64, to],

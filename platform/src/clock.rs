@@ -1,9 +1,52 @@
-//! Time, TSC based where the host's own clock is, and the page that tells guests about it.
+//! Time. One clock for the kernel and its guests: a line through (TSC, nanoseconds) in a page that guests map read-only in
+//! front of the vDSO image. The line is bent twice a second so that it follows the host's CLOCK_MONOTONIC; it never
+//! goes back. Where the host doesn't trust its TSC, everybody asks the host.
 
-/// CLOCK_MONOTONIC in nanoseconds.
-pub fn monotonic_ns() -> u64 {
-    host(libc::CLOCK_MONOTONIC)
+use crate::PageCacheMemory;
+use crate::sys::Mapping;
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The page, as the vDSO's code reads it.
+#[repr(C)]
+pub(crate) struct Vvar {
+    /// Odd while the line changes.
+    pub seq: AtomicU32,
+    /// 1: the TSC counts.
+    pub mode: AtomicU32,
+    pub base_tsc: AtomicU64,
+    pub base_ns: AtomicU64,
+    /// Nanoseconds a tick, 32.32 fixed point.
+    pub mult: AtomicU64,
+    pub reserved: [u64; 4],
+    /// What to add to the line, by clock id (0 to 7).
+    pub offsets: [AtomicI64; 8],
+    /// vCPU number by host CPU; `NO_VCPU` where that isn't one vCPU's alone.
+    pub vcpus: [AtomicU8; 1024],
 }
+
+/// No single vCPU on this host CPU.
+pub(crate) const NO_VCPU: u8 = 255;
+
+static PAGE: AtomicPtr<Vvar> = AtomicPtr::new(std::ptr::null_mut());
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+/// The guest's real time minus the host's; its monotonic time minus the host's.
+static REAL: AtomicI64 = AtomicI64::new(0);
+static MONO: AtomicI64 = AtomicI64::new(0);
+
+/// Writers of the page: what they remember is the pair that the rate is measured from.
+static STATE: Mutex<Option<Pair>> = Mutex::new(None);
+
+#[derive(Clone, Copy)]
+struct Pair {
+    tsc: u64,
+    ns: u64,
+}
+
+fn state() -> MutexGuard<'static, Option<Pair>> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn host(clock: libc::clockid_t) -> u64 {
     let mut ts = libc::timespec {
         tv_sec: 0,
@@ -14,15 +57,260 @@ fn host(clock: libc::clockid_t) -> u64 {
     ts.tv_sec as u64 * 1_000_000_000 + ts.tv_nsec as u64
 }
 
+fn tsc() -> u64 {
+    // SAFETY: every x86-64 CPU has both; they touch no memory.
+    unsafe {
+        std::arch::x86_64::_mm_lfence();
+        std::arch::x86_64::_rdtsc()
+    }
+}
+
+/// TSC and CLOCK_MONOTONIC at one moment: the tightest of a few readings.
+fn pair() -> Pair {
+    (0..5)
+        .map(|_| {
+            let (before, ns, after) = (tsc(), host(libc::CLOCK_MONOTONIC), tsc());
+            (
+                after.wrapping_sub(before),
+                Pair {
+                    tsc: before + after.wrapping_sub(before) / 2,
+                    ns,
+                },
+            )
+        })
+        .min_by_key(|p| p.0)
+        .expect("five readings")
+        .1
+}
+
+/// Whether the TSC runs at one rate always, and the host itself keeps time by it.
+fn trusted() -> bool {
+    let invariant = std::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0007
+        && std::arch::x86_64::__cpuid(0x8000_0007).edx >> 8 & 1 == 1;
+    let name =
+        std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    invariant
+        && name.is_ok_and(|n| {
+            matches!(
+                n.trim(),
+                "tsc" | "kvm-clock" | "hyperv_clocksource_tsc_page"
+            )
+        })
+}
+
+fn page() -> Option<&'static Vvar> {
+    // SAFETY: null, or the page in the page-cache mapping that `start` published and that is never unmapped.
+    unsafe { PAGE.load(Ordering::Acquire).as_ref() }
+}
+
+/// Begins time: puts the page at `offset` of the page-cache memory. With several platforms in one process, the last one's
+/// guests have the vDSO's fast clocks.
+pub(crate) fn start(cache: &PageCacheMemory, offset: u64) -> std::io::Result<()> {
+    let mut st = state();
+    // A mapping of its own, kept for ever: readers of the clock hold no reference to a platform.
+    let map = std::mem::ManuallyDrop::new(Mapping::shared(
+        cache.read_write(),
+        offset,
+        crate::PAGE_SIZE,
+    )?);
+    let raw: *mut Vvar = map.at(0, crate::PAGE_SIZE).cast();
+    // SAFETY: page-aligned, zero-filled memory of the mapping, big enough, all fields are atomics or unused.
+    let v = unsafe { &*raw };
+    v.vcpus
+        .iter()
+        .for_each(|c| c.store(NO_VCPU, Ordering::Relaxed));
+    if trusted() {
+        let a = pair();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let b = pair();
+        v.base_tsc.store(b.tsc, Ordering::Relaxed);
+        v.base_ns.store(b.ns, Ordering::Relaxed);
+        v.mult.store(rate(a, b), Ordering::Relaxed);
+        v.mode.store(1, Ordering::Relaxed);
+        *st = Some(a);
+    }
+    OFFSET.store(offset, Ordering::Relaxed);
+    PAGE.store(raw, Ordering::Release);
+    put_offsets(v);
+    Ok(())
+}
+
+fn rate(a: Pair, b: Pair) -> u64 {
+    (((b.ns - a.ns) as u128) << 32)
+        .checked_div((b.tsc - a.tsc) as u128)
+        .unwrap_or(0) as u64
+}
+
+fn line(v: &Vvar, tsc: u64) -> u64 {
+    let d = tsc.saturating_sub(v.base_tsc.load(Ordering::Relaxed));
+    let ns = (d as u128 * v.mult.load(Ordering::Relaxed) as u128) >> 32;
+    v.base_ns.load(Ordering::Relaxed) + ns as u64
+}
+
+/// Bends the line towards the host's clock. Called about twice a second.
+pub(crate) fn follow_host() {
+    let mut st = state();
+    let (Some(v), Some(first)) = (page(), *st) else {
+        return;
+    };
+    let now = pair();
+    if now.tsc <= v.base_tsc.load(Ordering::Relaxed) || now.ns <= first.ns {
+        return;
+    }
+    let here = line(v, now.tsc);
+    let error = now.ns as i64 - here as i64;
+    let measured = rate(first, now);
+    // Make up for the error in a second, at most one part in a hundred faster or slower; a jump of the host is followed
+    // at once if it is ahead.
+    let (base, bend) = if error > 10_000_000 {
+        (now.ns, 0)
+    } else {
+        (here, error.clamp(-10_000_000, 10_000_000))
+    };
+    let mult = measured as i128 + measured as i128 * bend as i128 / 1_000_000_000;
+    change(v, || {
+        v.base_tsc.store(now.tsc, Ordering::Relaxed);
+        v.base_ns.store(base, Ordering::Relaxed);
+        v.mult.store(mult as u64, Ordering::Relaxed);
+    });
+    put_offsets(v);
+    // Measure the rate over the last minute or so: the host's own rate is adjusted from outside.
+    if now.ns - first.ns > 60_000_000_000 {
+        *st = Some(Pair {
+            tsc: first.tsc + (now.tsc - first.tsc) / 2,
+            ns: first.ns + (now.ns - first.ns) / 2,
+        });
+    }
+}
+
+fn change(v: &Vvar, f: impl FnOnce()) {
+    let seq = v.seq.load(Ordering::Relaxed);
+    v.seq.store(seq.wrapping_add(1), Ordering::Relaxed);
+    fence(Ordering::Release);
+    f();
+    v.seq.store(seq.wrapping_add(2), Ordering::Release);
+}
+
+/// The host's real time may be set: its distance from the monotonic one is looked up anew.
+fn put_offsets(v: &Vvar) {
+    let real = host(libc::CLOCK_REALTIME) as i64 - host(libc::CLOCK_MONOTONIC) as i64;
+    let mono = MONO.load(Ordering::Relaxed);
+    // The two readings are some tens of nanoseconds apart: only a real change counts.
+    let old = v.offsets[0].load(Ordering::Relaxed);
+    let new = real + REAL.load(Ordering::Relaxed);
+    let real = if (new - old).abs() > 2_000 { new } else { old };
+    change(v, || {
+        for (id, o) in v.offsets.iter().enumerate() {
+            let value =
+                if id as i32 == libc::CLOCK_REALTIME || id as i32 == libc::CLOCK_REALTIME_COARSE {
+                    real
+                } else {
+                    mono
+                };
+            o.store(value, Ordering::Relaxed);
+        }
+    });
+}
+
+/// The line plus a clock's offset, or `None` where the TSC isn't trusted.
+fn read(id: usize) -> Option<u64> {
+    let v = page()?;
+    loop {
+        let seq = v.seq.load(Ordering::Acquire);
+        if v.mode.load(Ordering::Relaxed) != 1 {
+            return None;
+        }
+        let t = line(v, tsc()) as i64 + v.offsets[id].load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        if seq & 1 == 0 && v.seq.load(Ordering::Relaxed) == seq {
+            return Some(t as u64);
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// The host's CLOCK_MONOTONIC in nanoseconds (to within a few microseconds), as deadlines are given in.
+pub fn monotonic_ns() -> u64 {
+    match read(libc::CLOCK_MONOTONIC as usize) {
+        Some(t) => (t as i64 - MONO.load(Ordering::Relaxed)) as u64,
+        None => host(libc::CLOCK_MONOTONIC),
+    }
+}
+
+/// The guest's CLOCK_MONOTONIC in nanoseconds: [`monotonic_ns`] plus its offset.
+pub fn guest_monotonic_ns() -> u64 {
+    (monotonic_ns() as i64 + MONO.load(Ordering::Relaxed)) as u64
+}
+
 /// The guest's CLOCK_REALTIME in nanoseconds since 1970.
 pub fn realtime_ns() -> u64 {
-    host(libc::CLOCK_REALTIME)
+    read(libc::CLOCK_REALTIME as usize).unwrap_or_else(|| {
+        (host(libc::CLOCK_REALTIME) as i64 + REAL.load(Ordering::Relaxed)) as u64
+    })
 }
+
 /// Sets the guest's CLOCK_REALTIME to the host's plus `offset_ns`.
-pub fn set_realtime_offset(_offset_ns: i64) {
-    todo!()
+pub fn set_realtime_offset(offset_ns: i64) {
+    let _st = state();
+    REAL.store(offset_ns, Ordering::Relaxed);
+    if let Some(v) = page() {
+        put_offsets(v);
+    }
 }
+
+/// Sets the guest's CLOCK_MONOTONIC (and BOOTTIME) to the host's CLOCK_MONOTONIC plus `offset_ns`; a guest that boots now
+/// has `-(monotonic_ns() as i64)`. The vDSO and [`guest_monotonic_ns`] follow; `monotonic_ns` and deadlines don't.
+pub fn set_monotonic_offset(offset_ns: i64) {
+    let _st = state();
+    MONO.store(offset_ns, Ordering::Relaxed);
+    if let Some(v) = page() {
+        put_offsets(v);
+    }
+}
+
 /// Offset in the page-cache memory of the page that guests map read-only in front of the vDSO image.
 pub fn vvar_offset() -> u64 {
-    todo!()
+    OFFSET.load(Ordering::Relaxed)
+}
+
+/// A vCPU is on this host CPU now.
+pub(crate) fn vcpu_at(index: usize, host_cpu: usize) {
+    let Some(v) = page() else { return };
+    let Some(slot) = v.vcpus.get(host_cpu) else {
+        return;
+    };
+    let mine = u8::try_from(index).unwrap_or(NO_VCPU);
+    for (cpu, s) in v.vcpus.iter().enumerate() {
+        if cpu != host_cpu {
+            let _ = s.compare_exchange(mine, NO_VCPU, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+    // Two vCPUs on one CPU: neither can be told from it, for good (254).
+    let old = slot.load(Ordering::Relaxed);
+    let new = if old == NO_VCPU || old == mine {
+        mine
+    } else {
+        SHARED_CPU
+    };
+    slot.store(new, Ordering::Relaxed);
+}
+
+/// Several vCPUs have been on this host CPU.
+pub(crate) const SHARED_CPU: u8 = 254;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_of_a_gigahertz() {
+        let (a, b) = (
+            Pair { tsc: 0, ns: 0 },
+            Pair {
+                tsc: 2_000_000_000,
+                ns: 1_000_000_000,
+            },
+        );
+        assert_eq!(rate(a, b), 1 << 31);
+    }
 }

@@ -24,7 +24,7 @@ impl Control {
     pub fn new() -> io::Result<Control> {
         let fd = sys::memfd(c"umlaut-control", false)?;
         sys::set_len(&fd, CONTROL_SIZE)?;
-        let map = Mapping::shared(&fd, CONTROL_SIZE)?;
+        let map = Mapping::shared(&fd, 0, CONTROL_SIZE)?;
         // Slot 0 is the zygote's.
         Ok(Control {
             fd,
@@ -87,12 +87,12 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub fn u32(&self, at: u64) -> &AtomicU32 {
-        assert!(at % 4 == 0 && at + 4 <= self.len);
+        assert!(at.is_multiple_of(4) && at + 4 <= self.len);
         // SAFETY: aligned and inside the mapping, which is never unmapped while the platform lives.
         unsafe { &*self.base.add(at as usize).cast() }
     }
     pub fn u64(&self, at: u64) -> &AtomicU64 {
-        assert!(at % 8 == 0 && at + 8 <= self.len);
+        assert!(at.is_multiple_of(8) && at + 8 <= self.len);
         // SAFETY: as in `u32`.
         unsafe { &*self.base.add(at as usize).cast() }
     }

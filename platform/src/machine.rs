@@ -2,7 +2,7 @@
 
 use crate::agent::{Agent, Caller};
 use crate::control::Control;
-use crate::{AddressSpace, PageCacheMemory, sys, vcpu, zygote};
+use crate::{AddressSpace, PageCacheMemory, clock, sys, vcpu, zygote};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -40,6 +40,7 @@ impl Platform {
     pub fn start(config: Config) -> io::Result<Platform> {
         let control = Control::new()?;
         let cache = PageCacheMemory::new()?;
+        clock::start(&cache, cache.capacity())?;
         let callers = (0..=config.ncpus)
             .map(Caller::new)
             .collect::<io::Result<Vec<_>>>()?;

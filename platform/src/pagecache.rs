@@ -22,7 +22,7 @@ impl PageCacheMemory {
         let rw = sys::memfd(c"umlaut-page-cache", false)?;
         let mut size = MAX_CAPACITY;
         let map = loop {
-            let r = sys::set_len(&rw, size).and_then(|()| Mapping::shared(&rw, size));
+            let r = sys::set_len(&rw, size).and_then(|()| Mapping::shared(&rw, 0, size));
             match r {
                 Ok(m) => break m,
                 Err(e) if size <= MIN_CAPACITY => return Err(e),
@@ -89,9 +89,9 @@ impl PageCacheMemory {
             );
         }
     }
-    /// Size of the offset space.
+    /// Size of the offset space. (Behind it lies one more page, the vvar's.)
     pub fn capacity(&self) -> u64 {
-        self.map.len()
+        self.map.len() - PAGE_SIZE
     }
     /// Bytes of host memory in use.
     pub fn allocated_bytes(&self) -> u64 {

@@ -66,7 +66,7 @@ pub fn set_len(fd: &OwnedFd, len: u64) -> io::Result<()> {
     check(unsafe { libc::ftruncate(fd.as_raw_fd(), len as i64) } as _).map(drop)
 }
 
-/// A shared mapping of a whole file, for the life of the value.
+/// A shared mapping of a file's range, for the life of the value.
 pub struct Mapping {
     base: *mut u8,
     len: u64,
@@ -78,7 +78,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    pub fn shared(fd: &OwnedFd, len: u64) -> io::Result<Mapping> {
+    pub fn shared(fd: &OwnedFd, offset: u64, len: u64) -> io::Result<Mapping> {
         // SAFETY: a new mapping at an address of the host's choice replaces nothing.
         let base = unsafe {
             libc::mmap(
@@ -87,7 +87,7 @@ impl Mapping {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_NORESERVE,
                 fd.as_raw_fd(),
-                0,
+                offset as i64,
             )
         };
         if base == libc::MAP_FAILED {

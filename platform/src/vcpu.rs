@@ -83,6 +83,7 @@ impl Vcpu {
         // A refusal costs speed only.
         let _ = sys::set_affinity(0, cpu);
         CURRENT.set(Some((self.index, cpu)));
+        clock::vcpu_at(self.index, cpu);
     }
 
     /// The number it was made with.
@@ -207,6 +208,7 @@ impl Watchdog {
                 let mut seen = Vec::new();
                 while let Some(m) = weak.upgrade() {
                     m.watchdog.look(&mut seen);
+                    clock::follow_host();
                     drop(m);
                     std::thread::sleep(Duration::from_nanos(PATIENCE_NS / 2));
                 }
