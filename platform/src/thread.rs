@@ -142,11 +142,11 @@ impl GuestThread {
             }
             self.dirty = false;
         }
-        if !self.ops.is_empty() {
-            if let Some(trap) = self.flush_ops() {
-                vcpu.leave_guest(false);
-                return trap;
-            }
+        if !self.ops.is_empty()
+            && let Some(trap) = self.flush_ops()
+        {
+            vcpu.leave_guest(false);
+            return trap;
         }
         self.area.reply();
         let stopped = self.wait(vcpu);

@@ -13,6 +13,8 @@ const TEXT: u64 = 0x800;
 global_asm!(
     ".pushsection .rodata.umlaut_vdso, \"a\", @progbits",
     ".balign 16",
+    ".globl umlaut_vdso_text",
+    ".hidden umlaut_vdso_text",
     "umlaut_vdso_text:",
     // Time in rax by clock id in edi (supported ones only); r8 the vvar page; carry set when it can't be told.
     "20:",
@@ -47,6 +49,8 @@ global_asm!(
     "jmp 21b",
     // int clock_gettime(clockid_t edi, struct timespec *rsi)
     ".balign 16",
+    ".globl umlaut_vdso_clock_gettime",
+    ".hidden umlaut_vdso_clock_gettime",
     "umlaut_vdso_clock_gettime:",
     "cmp edi, 7",
     "ja 31f",
@@ -68,6 +72,8 @@ global_asm!(
     "ret",
     // int clock_getres(clockid_t edi, struct timespec *rsi); the coarse clocks' is the kernel's to tell
     ".balign 16",
+    ".globl umlaut_vdso_clock_getres",
+    ".hidden umlaut_vdso_clock_getres",
     "umlaut_vdso_clock_getres:",
     "cmp edi, 7",
     "ja 33f",
@@ -87,6 +93,8 @@ global_asm!(
     "ret",
     // int gettimeofday(struct timeval *rdi, struct timezone *rsi): the kernel's when somebody asks for the time zone
     ".balign 16",
+    ".globl umlaut_vdso_gettimeofday",
+    ".hidden umlaut_vdso_gettimeofday",
     "umlaut_vdso_gettimeofday:",
     "test rsi, rsi",
     "jnz 35f",
@@ -115,6 +123,8 @@ global_asm!(
     "ret",
     // time_t time(time_t *rdi)
     ".balign 16",
+    ".globl umlaut_vdso_time",
+    ".hidden umlaut_vdso_time",
     "umlaut_vdso_time:",
     "mov r10, rdi",
     "xor edi, edi",
@@ -135,6 +145,8 @@ global_asm!(
     "ret",
     // int getcpu(unsigned *rdi, unsigned *rsi, void *): the host's CPU number is in a segment limit
     ".balign 16",
+    ".globl umlaut_vdso_getcpu",
+    ".hidden umlaut_vdso_getcpu",
     "umlaut_vdso_getcpu:",
     "mov ecx, 0x7b",
     "lsl eax, ecx",
@@ -160,6 +172,8 @@ global_asm!(
     "mov eax, 309",
     "syscall",
     "ret",
+    ".globl umlaut_vdso_end",
+    ".hidden umlaut_vdso_end",
     "umlaut_vdso_end:",
     ".popsection",
     back = const TEXT + 4096,

@@ -7,8 +7,12 @@ use core::arch::global_asm;
 global_asm!(
     ".pushsection .rodata.umlaut_stub, \"a\", @progbits",
     ".balign 16",
+    ".globl umlaut_stub_text",
+    ".hidden umlaut_stub_text",
     "umlaut_stub_text:",
     // ---- at LOW_BASE, right after exec: nothing of the kernel process or of exec's own stays.
+    ".globl umlaut_stub_start",
+    ".hidden umlaut_stub_start",
     "umlaut_stub_start:",
     "mov eax, 11",
     "xor edi, edi",
@@ -181,6 +185,8 @@ global_asm!(
     "jmp 62f",
     // ---- signal handlers: rdi signal, rsi siginfo, rdx ucontext.
     ".balign 64",
+    ".globl umlaut_stub_handler",
+    ".hidden umlaut_stub_handler",
     "umlaut_stub_handler:",
     "mov rbx, rsp",
     "or rbx, {area_mask}",
@@ -282,6 +288,8 @@ global_asm!(
     "jmp 61b",
     // ---- the handler for hosts without FSGSBASE
     ".balign 16",
+    ".globl umlaut_stub_syscall_handler",
+    ".hidden umlaut_stub_syscall_handler",
     "umlaut_stub_syscall_handler:",
     "mov rbx, rsp",
     "or rbx, {area_mask}",
@@ -300,6 +308,8 @@ global_asm!(
     "jmp 61b",
     "90:",
     "hlt",
+    ".globl umlaut_stub_end",
+    ".hidden umlaut_stub_end",
     "umlaut_stub_end:",
     ".popsection",
     low = const LOW_BASE,
