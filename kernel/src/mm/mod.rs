@@ -3,6 +3,7 @@
 //! Anonymous memory is the host's; files are ranges of the page-cache memory. The tree here says what should be
 //! mapped; `platform` makes it so.
 
+pub mod exec;
 pub mod fault;
 pub mod pagecache;
 pub mod rangeset;

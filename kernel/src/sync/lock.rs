@@ -1,7 +1,7 @@
 //! Short locks with a rank. A thread may take a lock only if its rank is above every rank it holds.
 //!
 //! ```text
-//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < SOCKET < PIPE < TASKS < GROUP < TASK < SIGHAND
+//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < SOCKET < PIPE < FUTEX < FAMILY < TASKS < GROUP < TASK < SIGHAND
 //!   < EPOLL < TIMER < WAIT < SCHED < RUNQ < LOG
 //! ```
 
@@ -28,6 +28,8 @@ impl Rank {
     pub const SOCKET2: Rank = Rank(82);
     pub const PIPE: Rank = Rank(90);
     pub const FUTEX: Rank = Rank(95);
+    /// Who is whose child, in which group and session; Linux's tasklist_lock.
+    pub const FAMILY: Rank = Rank(98);
     pub const TASKS: Rank = Rank(100);
     pub const GROUP: Rank = Rank(110);
     pub const TASK: Rank = Rank(120);

@@ -3,11 +3,14 @@
 mod args;
 pub mod epoll;
 pub mod event;
+pub mod exec;
 pub mod pipe;
 pub mod poll;
+pub mod process;
 pub mod signal;
 pub mod splice;
 pub mod table;
+pub mod wait;
 
 pub use crate::task::Context;
 pub use args::{Fd, FromArg, Handler, IntoRet};

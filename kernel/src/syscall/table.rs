@@ -2,7 +2,7 @@
 //!
 //! `docs/syscalls.md` is made from it.
 
-use super::{Context, Handler, signal};
+use super::{Context, Handler, exec, process, signal, wait};
 use crate::error::Result;
 use crate::task::Task;
 use abi::nr;
@@ -50,7 +50,31 @@ const FILE: &[Row] = rows! {};
 const PATH: &[Row] = rows! {};
 
 // Processes, identity, limits
-const PROCESS: &[Row] = rows! {};
+const PROCESS: &[Row] = rows! {
+    SYS_CLONE => process::clone, Full, "no namespaces";
+    SYS_CLONE3 => process::clone3, Full, "no namespaces, no cgroups";
+    SYS_FORK => process::fork, Full;
+    SYS_VFORK => process::vfork, Full;
+    SYS_EXECVE => exec::execve, Full;
+    SYS_EXECVEAT => exec::execveat, Full;
+    SYS_EXIT => process::exit, Full;
+    SYS_EXIT_GROUP => process::exit_group, Full;
+    SYS_WAIT4 => wait::wait4, Full;
+    SYS_WAITID => wait::waitid, Full;
+    SYS_GETPID => process::getpid, Full;
+    SYS_GETTID => process::gettid, Full;
+    SYS_GETPPID => process::getppid, Full;
+    SYS_SET_TID_ADDRESS => process::set_tid_address, Full;
+    SYS_GETPGID => process::getpgid, Full;
+    SYS_GETPGRP => process::getpgrp, Full;
+    SYS_SETPGID => process::setpgid, Full;
+    SYS_GETSID => process::getsid, Full;
+    SYS_SETSID => process::setsid, Full;
+    SYS_UNSHARE => process::unshare, Partial, "no namespaces";
+    SYS_SETNS => process::setns, Partial, "no namespaces";
+    SYS_GET_ROBUST_LIST => process::get_robust_list, Full;
+    SYS_SET_ROBUST_LIST => process::set_robust_list, Full;
+};
 
 // Signals
 const SIGNAL: &[Row] = rows! {

@@ -75,3 +75,24 @@ impl Cred {
         self.egid == gid || self.groups.contains(&gid)
     }
 }
+
+/// Whether `task` may look into `target`: kernel/ptrace.c:__ptrace_may_access() with real credentials.
+pub fn may_inspect(task: &super::Task, target: &super::Task) -> bool {
+    if std::ptr::eq(&*task.group, &*target.group) {
+        return true;
+    }
+    let (cred, other) = (task.cred(), target.cred());
+    let override_ = cred.capable(cap::CAP_SYS_PTRACE);
+    let same = [other.euid, other.suid, other.uid]
+        .iter()
+        .all(|id| *id == cred.uid)
+        && [other.egid, other.sgid, other.gid]
+            .iter()
+            .all(|id| *id == cred.gid);
+    let dumpable = target
+        .group
+        .dumpable
+        .load(std::sync::atomic::Ordering::Relaxed);
+    let subset = other.permitted.0 & !cred.permitted.0 == 0;
+    override_ || (same && dumpable && subset)
+}

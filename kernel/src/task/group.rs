@@ -5,6 +5,7 @@ use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
 use abi::task::{RLIM_NLIMITS, Rlimit};
+use abi::time::{Rusage, Timeval};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -20,6 +21,17 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// From the word that wait4(2) stores for an ended process.
+    pub fn from_wait_status(word: u32) -> ExitStatus {
+        match word & 0x7f {
+            0 => ExitStatus::Code((word >> 8) as u8),
+            signo => ExitStatus::Signal {
+                signo: signo as i32,
+                core: word & 0x80 != 0,
+            },
+        }
+    }
+
     /// The word that wait4(2) stores.
     pub fn wait_status(self) -> i32 {
         match self {
@@ -39,6 +51,47 @@ pub struct Accounting {
     pub minor_faults: u64,
     pub major_faults: u64,
     pub max_rss_kib: u64,
+}
+
+impl Accounting {
+    /// What one thread has used so far.
+    pub fn of_task(task: &Task) -> Accounting {
+        let entity = &task.sched;
+        Accounting {
+            utime_ns: entity.utime_ns.load(Ordering::Relaxed),
+            stime_ns: entity.stime_ns.load(Ordering::Relaxed),
+            voluntary: entity.voluntary_switches.load(Ordering::Relaxed),
+            involuntary: entity.involuntary_switches.load(Ordering::Relaxed),
+            minor_faults: task.minor_faults.load(Ordering::Relaxed),
+            major_faults: task.major_faults.load(Ordering::Relaxed),
+            max_rss_kib: 0,
+        }
+    }
+
+    /// Adds up; of the resident sizes the larger counts.
+    pub fn add(&mut self, other: &Accounting) {
+        self.utime_ns += other.utime_ns;
+        self.stime_ns += other.stime_ns;
+        self.voluntary += other.voluntary;
+        self.involuntary += other.involuntary;
+        self.minor_faults += other.minor_faults;
+        self.major_faults += other.major_faults;
+        self.max_rss_kib = self.max_rss_kib.max(other.max_rss_kib);
+    }
+
+    /// As getrusage(2) tells it.
+    pub fn rusage(&self) -> Rusage {
+        Rusage {
+            ru_utime: Timeval::from_nanos(self.utime_ns as i64),
+            ru_stime: Timeval::from_nanos(self.stime_ns as i64),
+            ru_maxrss: self.max_rss_kib as i64,
+            ru_minflt: self.minor_faults as i64,
+            ru_majflt: self.major_faults as i64,
+            ru_nvcsw: self.voluntary as i64,
+            ru_nivcsw: self.involuntary as i64,
+            ..Rusage::default()
+        }
+    }
 }
 
 /// The guarded part.
@@ -153,6 +206,26 @@ impl ThreadGroup {
 
     pub fn is_zombie(&self) -> bool {
         self.inner.lock().zombie.is_some()
+    }
+
+    /// Whether it is the first process of its session.
+    pub fn is_session_leader(&self) -> bool {
+        self.inner.lock().sid == self.pid
+    }
+
+    /// What all its threads, ended ones too, have used.
+    pub fn accounting(&self) -> Accounting {
+        let inner = self.inner.lock();
+        let mut sum = inner.dead_threads;
+        for thread in &inner.threads {
+            sum.add(&Accounting::of_task(thread));
+        }
+        sum
+    }
+
+    /// What children that were waited for have used.
+    pub fn children_accounting(&self) -> Accounting {
+        self.inner.lock().waited_children
     }
 
     pub fn live_threads(&self) -> u32 {

@@ -4,14 +4,22 @@
 //! what `signal_struct` has. Sharing by clone flags is sharing of `Arc`s: `mm`, `files`, `fs`, `sighand`.
 
 mod cred;
+pub mod exec;
 pub mod exit;
+mod fork;
 mod group;
+pub mod hooks;
+pub mod jobs;
+pub mod limits;
+pub mod pidfd;
 mod pids;
 mod task;
 mod user_loop;
+pub mod wait;
 
-pub use cred::{CapSet, Cred};
+pub use cred::{CapSet, Cred, may_inspect};
+pub use fork::{CloneRequest, clone_task};
 pub use group::{Accounting, ExitStatus, GroupInner, ThreadGroup};
-pub use pids::{Pid, PidTable, pids};
+pub use pids::{PID_MAX, Pid, PidTable, family, pids};
 pub use task::{FsContext, FsPaths, Task, TaskParts, TaskSignal};
-pub use user_loop::{Context, run_user};
+pub use user_loop::{Context, KERNEL_STACK, run_user};

@@ -1,7 +1,7 @@
-//! The table of pids: tasks by thread id; process groups and sessions are read off the thread groups.
+//! The table of pids: tasks by thread id, processes by process group and by session.
 
 use super::{Task, ThreadGroup};
-use crate::sync::{Rank, RwLock};
+use crate::sync::{Lock, LockGuard, Rank, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,8 +13,12 @@ const RESERVED: Pid = 300;
 /// Numbers are below this (/proc/sys/kernel/pid_max).
 pub const PID_MAX: Pid = 4_194_304;
 
+type Members = BTreeMap<Pid, BTreeMap<Pid, Arc<ThreadGroup>>>;
+
 struct Inner {
     tasks: BTreeMap<Pid, Arc<Task>>,
+    process_groups: Members,
+    sessions: Members,
     last: Pid,
 }
 
@@ -25,20 +29,54 @@ static PIDS: PidTable = PidTable(RwLock::new(
     Rank::TASKS,
     Inner {
         tasks: BTreeMap::new(),
+        process_groups: BTreeMap::new(),
+        sessions: BTreeMap::new(),
         last: 0,
     },
 ));
+
+/// Guards relations between processes: parents and children, groups, sessions, who is a zombie. Taken before any
+/// [`ThreadGroup`]'s own lock; Linux's `tasklist_lock`.
+static FAMILY: Lock<()> = Lock::new(Rank::FAMILY, ());
 
 /// The machine's table.
 pub fn pids() -> &'static PidTable {
     &PIDS
 }
 
+/// Holds the relations between processes still.
+pub fn family() -> LockGuard<'static, ()> {
+    FAMILY.lock()
+}
+
+impl Inner {
+    fn used(&self, pid: Pid) -> bool {
+        self.tasks.contains_key(&pid)
+            || self.process_groups.contains_key(&pid)
+            || self.sessions.contains_key(&pid)
+    }
+}
+
+fn join(members: &mut Members, id: Pid, group: &Arc<ThreadGroup>) {
+    members
+        .entry(id)
+        .or_default()
+        .insert(group.pid(), group.clone());
+}
+
+fn leave(members: &mut Members, id: Pid, pid: Pid) {
+    if let Some(of_id) = members.get_mut(&id) {
+        of_id.remove(&pid);
+        if of_id.is_empty() {
+            members.remove(&id);
+        }
+    }
+}
+
 impl PidTable {
     /// A number that no task, group or session uses. None when all are taken.
     pub fn allocate(&self) -> Option<Pid> {
         let mut inner = self.0.write();
-        let used = |inner: &Inner, pid: Pid| inner.tasks.contains_key(&pid);
         for _ in 0..PID_MAX {
             let next = if inner.last + 1 >= PID_MAX {
                 RESERVED
@@ -46,11 +84,16 @@ impl PidTable {
                 inner.last + 1
             };
             inner.last = next;
-            if !used(&inner, next) {
+            if !inner.used(next) {
                 return Some(next);
             }
         }
         None
+    }
+
+    /// Whether `pid` is free (clone3's set_tid; a race for it ends with the later one's EEXIST).
+    pub fn is_free(&self, pid: Pid) -> bool {
+        !self.0.read().used(pid)
     }
 
     pub fn insert(&self, task: &Arc<Task>) {
@@ -66,7 +109,46 @@ impl PidTable {
     pub fn rename(&self, task: &Arc<Task>, from: Pid, to: Pid) {
         let mut inner = self.0.write();
         inner.tasks.remove(&from);
-        inner.tasks.insert(to, task.clone());
+        let old = inner.tasks.insert(to, task.clone());
+        drop(inner);
+        drop(old);
+    }
+
+    /// Enters a process under its group and session. Under [`family`].
+    pub fn enter(&self, group: &Arc<ThreadGroup>, pgid: Pid, sid: Pid) {
+        let mut inner = self.0.write();
+        join(&mut inner.process_groups, pgid, group);
+        join(&mut inner.sessions, sid, group);
+    }
+
+    /// Takes a reaped process out of everything. Under [`family`].
+    pub fn forget(&self, group: &Arc<ThreadGroup>) {
+        let (pgid, sid) = {
+            let inner = group.inner.lock();
+            (inner.pgid, inner.sid)
+        };
+        let mut inner = self.0.write();
+        leave(&mut inner.process_groups, pgid, group.pid());
+        leave(&mut inner.sessions, sid, group.pid());
+        let removed = inner.tasks.remove(&group.pid());
+        drop(inner);
+        drop(removed);
+    }
+
+    /// Moves a process to another group and session. Under [`family`].
+    pub fn regroup(&self, group: &Arc<ThreadGroup>, pgid: Pid, sid: Pid) {
+        let (old_pgid, old_sid) = {
+            let mut inner = group.inner.lock();
+            (
+                std::mem::replace(&mut inner.pgid, pgid),
+                std::mem::replace(&mut inner.sid, sid),
+            )
+        };
+        let mut inner = self.0.write();
+        leave(&mut inner.process_groups, old_pgid, group.pid());
+        leave(&mut inner.sessions, old_sid, group.pid());
+        join(&mut inner.process_groups, pgid, group);
+        join(&mut inner.sessions, sid, group);
     }
 
     /// The thread with this id.
@@ -96,20 +178,18 @@ impl PidTable {
             .collect()
     }
 
-    /// The processes of process group `pgid`.
+    /// The processes of process group `pgid`, zombies too.
     pub fn process_group(&self, pgid: Pid) -> Vec<Arc<ThreadGroup>> {
-        self.groups()
-            .into_iter()
-            .filter(|g| g.pgid() == pgid)
-            .collect()
+        let inner = self.0.read();
+        let of_id = inner.process_groups.get(&pgid);
+        of_id.map_or_else(Vec::new, |m| m.values().cloned().collect())
     }
 
-    /// The processes of session `sid`.
+    /// The processes of session `sid`, zombies too.
     pub fn session(&self, sid: Pid) -> Vec<Arc<ThreadGroup>> {
-        self.groups()
-            .into_iter()
-            .filter(|g| g.sid() == sid)
-            .collect()
+        let inner = self.0.read();
+        let of_id = inner.sessions.get(&sid);
+        of_id.map_or_else(Vec::new, |m| m.values().cloned().collect())
     }
 
     pub fn count(&self) -> usize {

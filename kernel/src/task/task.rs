@@ -103,6 +103,10 @@ pub struct Task {
     pub exiting: AtomicBool,
     /// Takes part in a group stop. Changed under the GROUP lock.
     pub job_stopped: AtomicBool,
+    /// A set*uid call brought its user over RLIMIT_NPROC: execve looks again (PF_NPROC_EXCEEDED).
+    pub nproc_exceeded: AtomicBool,
+    /// The status word of exit(2), for the leader's wait(2); a group exit has its own.
+    pub exit_code: AtomicU32,
     /// What an interrupted call does on restart_syscall(2).
     pub restart: Lock<Option<crate::syscall::RestartBlock>>,
     /// Number of the system call it is in, for /proc/pid/syscall and the hung-task log; `u64::MAX` outside.
@@ -169,6 +173,8 @@ impl Task {
             ioprio: AtomicU32::new(0),
             exiting: AtomicBool::new(false),
             job_stopped: AtomicBool::new(false),
+            nproc_exceeded: AtomicBool::new(false),
+            exit_code: AtomicU32::new(0),
             restart: Lock::new(Rank::LEAF, None),
             in_syscall: AtomicU64::new(u64::MAX),
         })

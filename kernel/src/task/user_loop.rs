@@ -14,9 +14,25 @@ pub struct Context {
     pub exiting: bool,
 }
 
+impl Context {
+    pub fn new(task: Arc<Task>, guest: GuestThread) -> Context {
+        Context {
+            task,
+            guest,
+            exiting: false,
+        }
+    }
+}
+
+/// Bytes of a task's kernel stack.
+pub const KERNEL_STACK: usize = 128 * 1024;
+
 /// The body of a user task's fiber. Returns when the task has ended.
 pub fn run_user(mut cx: Context) {
     loop {
+        if cx.task.has_fatal_signal() && super::exit::must_die(&cx.task) {
+            break;
+        }
         if cx.task.has_work() {
             signal::handle_work(&mut cx);
         }

@@ -32,12 +32,14 @@ pub fn init(platform: &platform::Platform) {
     );
 }
 
+/// The host side of the machine.
+pub fn platform() -> &'static platform::Platform {
+    MEMORY.get().expect("the page cache has started")
+}
+
 /// The machine's page-cache memory.
 pub fn memory() -> &'static PageCacheMemory {
-    MEMORY
-        .get()
-        .expect("the page cache has started")
-        .page_cache()
+    platform().page_cache()
 }
 
 /// Where the pages of a mapping come from and go to. Called in a task, without short locks; may sleep.

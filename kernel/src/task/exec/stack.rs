@@ -1,0 +1,113 @@
+//! The stack that a program starts on: strings, pointers to them, the auxiliary vector
+//! (fs/binfmt_elf.c:create_elf_tables()).
+
+use super::args::Strings;
+use super::load::Loaded;
+use crate::random;
+use crate::task::Cred;
+use abi::task::*;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// What the host says of its CPU: AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ are the guest's too.
+fn host_auxv(key: u64) -> u64 {
+    static HOST: OnceLock<HashMap<u64, u64>> = OnceLock::new();
+    let all = HOST.get_or_init(|| {
+        let bytes = std::fs::read("/proc/self/auxv").unwrap_or_default();
+        let words: Vec<u64> = bytes
+            .chunks_exact(8)
+            .map(|w| u64::from_ne_bytes(w.try_into().expect("chunks of 8")))
+            .collect();
+        words.chunks_exact(2).map(|p| (p[0], p[1])).collect()
+    });
+    all.get(&key).copied().unwrap_or(0)
+}
+
+/// Reads what is needed of the host, before the process gives up opening files.
+pub fn init() {
+    host_auxv(AT_HWCAP);
+}
+
+/// Puts the stack's contents into the image and returns the stack pointer.
+pub fn build(
+    loaded: &mut Loaded,
+    args: &Strings,
+    env: &Strings,
+    filename: &[u8],
+    cred: &Cred,
+    secure: bool,
+    randomize: bool,
+) -> u64 {
+    let top = loaded.image.stack_top;
+    let file_at = top - 8 - filename.len() as u64 - 1;
+    let env_at = file_at - env.bytes.len() as u64;
+    let arg_at = env_at - args.bytes.len() as u64;
+    let layout = &mut loaded.image.layout;
+    (layout.arg_start, layout.arg_end) = (arg_at, env_at);
+    (layout.env_start, layout.env_end) = (env_at, file_at);
+
+    let jitter = if randomize { random::u64() % 8192 } else { 0 };
+    let platform_at = ((arg_at - jitter) & !15) - b"x86_64\0".len() as u64;
+    let random_at = platform_at - 16;
+    let random_at = random_at & !15;
+    let mut seed = [0; 16];
+    random::fill(&mut seed);
+
+    let auxv = vec![
+        (AT_SYSINFO_EHDR, loaded.image.vdso_header()),
+        (
+            AT_MINSIGSTKSZ,
+            host_auxv(AT_MINSIGSTKSZ).max(abi::signal::MINSIGSTKSZ),
+        ),
+        (AT_HWCAP, host_auxv(AT_HWCAP)),
+        (AT_PAGESZ, platform::PAGE_SIZE),
+        (AT_CLKTCK, abi::time::USER_HZ),
+        (AT_PHDR, loaded.phdr),
+        (AT_PHENT, 56),
+        (AT_PHNUM, loaded.phnum),
+        (AT_BASE, loaded.base),
+        (AT_FLAGS, 0),
+        (AT_ENTRY, loaded.entry),
+        (AT_UID, u64::from(cred.uid)),
+        (AT_EUID, u64::from(cred.euid)),
+        (AT_GID, u64::from(cred.gid)),
+        (AT_EGID, u64::from(cred.egid)),
+        (AT_SECURE, u64::from(secure)),
+        (AT_RANDOM, random_at),
+        (AT_HWCAP2, host_auxv(AT_HWCAP2)),
+        (AT_EXECFN, file_at),
+        (AT_PLATFORM, platform_at),
+        (AT_NULL, 0),
+    ];
+    let words = 1 + args.count + 1 + env.count + 1 + 2 * auxv.len();
+    let sp = (random_at - 8 * words as u64) & !15;
+
+    let mut out: Vec<u64> = Vec::with_capacity(words);
+    out.push(args.count as u64);
+    for (strings, mut at) in [(args, arg_at), (env, env_at)] {
+        for string in strings.iter() {
+            out.push(at);
+            at += string.len() as u64 + 1;
+        }
+        out.push(0);
+    }
+    out.extend(auxv.iter().flat_map(|(key, value)| [*key, *value]));
+
+    let mut bytes = vec![0; (top - sp) as usize];
+    let mut put = |at: u64, what: &[u8]| {
+        let start = (at - sp) as usize;
+        bytes[start..start + what.len()].copy_from_slice(what);
+    };
+    for (i, word) in out.iter().enumerate() {
+        put(sp + 8 * i as u64, &word.to_ne_bytes());
+    }
+    put(random_at, &seed);
+    put(platform_at, b"x86_64\0");
+    put(arg_at, &args.bytes);
+    put(env_at, &env.bytes);
+    put(file_at, filename);
+    loaded.image.layout.start_stack = sp;
+    loaded.image.stack = bytes;
+    loaded.image.auxv = auxv;
+    sp
+}

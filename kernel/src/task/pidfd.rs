@@ -1,0 +1,102 @@
+//! Process descriptors: pidfd_open(2), CLONE_PIDFD (kernel/pid.c, fs/pidfs.c).
+
+use super::{Context, Pid, Task, ThreadGroup};
+use crate::error::{Result, err};
+use crate::sync::PollTable;
+use crate::vfs::{File, FileOps, PollEvents, anon_file};
+use abi::errno::Errno;
+use abi::fs::OpenFlags;
+use abi::task::RLIMIT_NOFILE;
+use std::any::Any;
+use std::sync::Arc;
+
+/// A descriptor of a process, or of one thread of it (PIDFD_THREAD).
+pub struct PidFd {
+    pub task: Arc<Task>,
+    pub thread: bool,
+}
+
+impl PidFd {
+    fn group(&self) -> &Arc<ThreadGroup> {
+        &self.task.group
+    }
+
+    /// Whether it has been reaped.
+    pub fn is_gone(&self) -> bool {
+        let group = self.group();
+        if self.thread && !self.task.is_leader() {
+            return !group.threads().iter().any(|t| Arc::ptr_eq(t, &self.task));
+        }
+        group.leader().is_none()
+    }
+
+    /// Whether it has ended.
+    fn has_ended(&self) -> bool {
+        if self.thread {
+            let group = self.group();
+            return !group.threads().iter().any(|t| Arc::ptr_eq(t, &self.task));
+        }
+        self.group().is_zombie()
+    }
+
+    /// The process's number; ESRCH when it is reaped.
+    pub fn pid(&self) -> Result<Pid> {
+        if self.is_gone() {
+            return err(Errno::ESRCH);
+        }
+        Ok(self.group().pid())
+    }
+}
+
+impl FileOps for PidFd {
+    fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
+        if let Some(table) = table {
+            table.register(&self.group().exit_wait);
+        }
+        if self.is_gone() {
+            PollEvents::READABLE | PollEvents::HUP
+        } else if self.has_ended() {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
+    }
+
+    fn fdinfo(&self, _file: &File) -> String {
+        let pid = self.pid().map_or(-1, |pid| pid as i32);
+        format!("Pid:\t{pid}\nNSpid:\t{pid}\n")
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A descriptor file of `task`. `flags`: O_NONBLOCK counts.
+pub fn open(task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Arc<File> {
+    let ops = PidFd {
+        task: task.clone(),
+        thread,
+    };
+    anon_file(
+        "[pidfd]",
+        Box::new(ops),
+        OpenFlags::O_RDWR | (flags & OpenFlags::O_NONBLOCK),
+    )
+}
+
+/// Puts a new descriptor, close-on-exec, into the caller's table. EMFILE.
+pub fn install(cx: &Context, task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Result<i32> {
+    let file = open(task, thread, flags);
+    let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
+    cx.task.files().install(file, true, 0, limit)
+}
+
+/// The process or thread behind descriptor `fd`. EBADF.
+pub fn get(task: &Task, fd: i32) -> Result<Arc<File>> {
+    let file = task.files().get(fd)?;
+    if file.ops_as::<PidFd>().is_none() {
+        return err(Errno::EBADF);
+    }
+    Ok(file)
+}
