@@ -1,14 +1,21 @@
 //! The gate: a trapped system call becomes typed arguments, runs its handler, and its result goes back negated.
 
 mod args;
+pub mod attr;
+pub mod data;
+pub mod dir;
 pub mod epoll;
 pub mod event;
 pub mod exec;
+pub mod file;
+pub mod open;
+pub mod path;
 pub mod pipe;
 pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod splice;
+pub mod stat;
 pub mod table;
 pub mod wait;
 

@@ -2,7 +2,9 @@
 //!
 //! `docs/syscalls.md` is made from it.
 
-use super::{Context, Handler, exec, process, signal, wait};
+use super::{
+    Context, Handler, attr, data, dir, exec, file, open, path, process, signal, stat, wait,
+};
 use crate::error::Result;
 use crate::task::Task;
 use abi::nr;
@@ -44,10 +46,89 @@ macro_rules! rows {
 }
 
 // Files and descriptors
-const FILE: &[Row] = rows! {};
+const FILE: &[Row] = rows! {
+    SYS_READ => file::read, Full;
+    SYS_WRITE => file::write, Full;
+    SYS_PREAD64 => file::pread64, Full;
+    SYS_PWRITE64 => file::pwrite64, Full;
+    SYS_READV => file::readv, Full;
+    SYS_WRITEV => file::writev, Full;
+    SYS_PREADV => file::preadv, Full;
+    SYS_PWRITEV => file::pwritev, Full;
+    SYS_PREADV2 => file::preadv2, Full;
+    SYS_PWRITEV2 => file::pwritev2, Full;
+    SYS_LSEEK => file::lseek, Full;
+    SYS_OPEN => open::open, Full;
+    SYS_OPENAT => open::openat, Full;
+    SYS_OPENAT2 => open::openat2, Full;
+    SYS_CREAT => open::creat, Full;
+    SYS_CLOSE => open::close, Full;
+    SYS_CLOSE_RANGE => open::close_range, Full;
+    SYS_DUP => open::dup, Full;
+    SYS_DUP2 => open::dup2, Full;
+    SYS_DUP3 => open::dup3, Full;
+    SYS_FSYNC => data::fsync, Full;
+    SYS_FDATASYNC => data::fdatasync, Full;
+    SYS_SYNC => data::sync, Full;
+    SYS_SYNCFS => data::syncfs, Full;
+    SYS_SYNC_FILE_RANGE => data::sync_file_range, Full;
+    SYS_FALLOCATE => data::fallocate, Full;
+    SYS_FADVISE64 => data::fadvise64, Full;
+    SYS_READAHEAD => data::readahead, Full;
+    SYS_SENDFILE => data::sendfile, Full;
+    SYS_COPY_FILE_RANGE => data::copy_file_range, Full;
+};
 
 // Paths, directories, mounts
-const PATH: &[Row] = rows! {};
+const PATH: &[Row] = rows! {
+    SYS_STAT => stat::stat, Full;
+    SYS_LSTAT => stat::lstat, Full;
+    SYS_FSTAT => stat::fstat, Full;
+    SYS_NEWFSTATAT => stat::newfstatat, Full;
+    SYS_STATX => stat::statx, Full;
+    SYS_STATFS => stat::statfs, Full;
+    SYS_FSTATFS => stat::fstatfs, Full;
+    SYS_ACCESS => stat::access, Full;
+    SYS_FACCESSAT => stat::faccessat, Full;
+    SYS_FACCESSAT2 => stat::faccessat2, Full;
+    SYS_MKDIR => path::mkdir, Full;
+    SYS_MKDIRAT => path::mkdirat, Full;
+    SYS_MKNOD => path::mknod, Full;
+    SYS_MKNODAT => path::mknodat, Full;
+    SYS_SYMLINK => path::symlink, Full;
+    SYS_SYMLINKAT => path::symlinkat, Full;
+    SYS_LINK => path::link, Full;
+    SYS_LINKAT => path::linkat, Full;
+    SYS_UNLINK => path::unlink, Full;
+    SYS_UNLINKAT => path::unlinkat, Full;
+    SYS_RMDIR => path::rmdir, Full;
+    SYS_RENAME => path::rename, Full;
+    SYS_RENAMEAT => path::renameat, Full;
+    SYS_RENAMEAT2 => path::renameat2, Full;
+    SYS_READLINK => path::readlink, Full;
+    SYS_READLINKAT => path::readlinkat, Full;
+    SYS_CHMOD => attr::chmod, Full;
+    SYS_FCHMOD => attr::fchmod, Full;
+    SYS_FCHMODAT => attr::fchmodat, Full;
+    SYS_FCHMODAT2 => attr::fchmodat2, Full;
+    SYS_CHOWN => attr::chown, Full;
+    SYS_LCHOWN => attr::lchown, Full;
+    SYS_FCHOWN => attr::fchown, Full;
+    SYS_FCHOWNAT => attr::fchownat, Full;
+    SYS_UTIME => attr::utime, Full;
+    SYS_UTIMES => attr::utimes, Full;
+    SYS_FUTIMESAT => attr::futimesat, Full;
+    SYS_UTIMENSAT => attr::utimensat, Full;
+    SYS_TRUNCATE => attr::truncate, Full;
+    SYS_FTRUNCATE => attr::ftruncate, Full;
+    SYS_GETDENTS => dir::getdents, Full;
+    SYS_GETDENTS64 => dir::getdents64, Full;
+    SYS_GETCWD => dir::getcwd, Full;
+    SYS_CHDIR => dir::chdir, Full;
+    SYS_FCHDIR => dir::fchdir, Full;
+    SYS_CHROOT => dir::chroot, Full;
+    SYS_UMASK => dir::umask, Full;
+};
 
 // Processes, identity, limits
 const PROCESS: &[Row] = rows! {

@@ -36,6 +36,7 @@ pub struct Sink<'a> {
 /// The origin of a write: gives bytes until it is empty.
 pub struct Source<'a> {
     origin: Origin<'a>,
+    append: Option<bool>,
     part: usize,
     offset: usize,
     done: usize,
@@ -177,6 +178,7 @@ impl<'a> Source<'a> {
         let total = total(&parts);
         Source {
             origin: Origin::User { mm, parts },
+            append: None,
             part: 0,
             offset: 0,
             done: 0,
@@ -187,11 +189,21 @@ impl<'a> Source<'a> {
     pub fn kernel(buf: &'a [u8]) -> Source<'a> {
         Source {
             origin: Origin::Kernel(buf),
+            append: None,
             part: 0,
             offset: 0,
             done: 0,
             total: buf.len(),
         }
+    }
+
+    /// Whether this write goes to the end whatever O_APPEND says (RWF_APPEND, RWF_NOAPPEND).
+    pub fn append(&self) -> Option<bool> {
+        self.append
+    }
+
+    pub fn set_append(&mut self, append: Option<bool>) {
+        self.append = append;
     }
 
     /// Bytes that are still to come.

@@ -119,7 +119,7 @@ impl FdTable {
         }
     }
 
-    /// Takes out all that match (execve: close-on-exec). The caller flushes and drops them.
+    /// Takes out all that match (execve: close-on-exec). The caller gives them to [`closed`](Self::closed).
     pub fn remove_where(&self, mut which: impl FnMut(i32, bool) -> bool) -> Vec<Arc<File>> {
         let mut slots = self.slots.lock();
         let mut out = Vec::new();
@@ -134,6 +134,23 @@ impl FdTable {
     /// Size of the table as select(2) sees it: a power of two, at least 64, above every open descriptor.
     pub fn capacity(&self) -> usize {
         self.slots.lock().len().next_power_of_two().max(64)
+    }
+
+    /// Sets FD_CLOEXEC where `which` says so.
+    pub fn mark_cloexec(&self, which: impl Fn(i32) -> bool) {
+        for (i, slot) in self.slots.lock().iter_mut().enumerate() {
+            if let Some(slot) = slot.as_mut().filter(|_| which(i as i32)) {
+                slot.cloexec = true;
+            }
+        }
+    }
+
+    /// What closing a descriptor does once it is out of the table: fs/open.c:filp_flush(). Says what flushing said.
+    pub fn closed(&self, file: Arc<File>) -> Result<()> {
+        if file.is_path_only() {
+            return Ok(());
+        }
+        file.ops().flush(&file)
     }
 
     /// Every open descriptor with its file.

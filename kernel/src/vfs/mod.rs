@@ -9,6 +9,7 @@ pub mod device;
 mod fdtable;
 mod file;
 mod inode;
+pub mod memfd;
 pub mod mount;
 pub mod notify;
 mod open;
@@ -17,6 +18,8 @@ mod path;
 pub mod perm;
 mod poll;
 mod registry;
+pub mod remove;
+mod rw;
 pub mod walk;
 
 pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path};
@@ -31,9 +34,10 @@ pub use inode::{
 };
 pub use mount::{Mount, Superblock, mount_root};
 pub use open::{How, open, open_at, open_path};
-pub use pagefile::{PageFile, lock_inode};
+pub use pagefile::{PageFile, limit_size, limit_write, lock_inode};
 pub use path::{Path, Reach, path_names, path_string};
 pub use poll::PollEvents;
+pub use rw::{import_buffer, import_iovec};
 pub use registry::{FsType, filesystem_type, filesystem_types, register_filesystem};
 pub use walk::{Actor, LookupFlags, Walk, dirfd_path, lookup, lookup_as};
 
@@ -68,7 +72,7 @@ pub fn file_seek(file: &File, offset: i64, whence: u32) -> Result<u64> {
 }
 
 /// Notes an access of `inode` through `path` where its mount keeps access times.
-fn touch_atime(path: &Path, inode: &Arc<dyn Inode>) {
+pub fn touch_atime(path: &Path, inode: &Arc<dyn Inode>) {
     let flags = path.mount.flags();
     let skipped = flags.contains(MountFlags::MS_NOATIME)
         || (flags.contains(MountFlags::MS_NODIRATIME) && inode.kind() == InodeKind::Directory)

@@ -238,3 +238,12 @@ pub fn closed(file: &File) {
         happened(&file.path().dentry, file.inode(), mask);
     }
 }
+
+/// A name was bound to something else: `inode` lost a link.
+pub fn replaced(inode: &Arc<dyn Inode>) {
+    if watched() {
+        let gone = inode.metadata().map_or(0, |m| m.nlink) == 0;
+        let mask = if gone { M::IN_ATTRIB | M::IN_DELETE_SELF } else { M::IN_ATTRIB };
+        tell(inode, &Event { mask, cookie: 0, name: None, unlinked: true });
+    }
+}

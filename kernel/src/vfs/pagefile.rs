@@ -51,7 +51,7 @@ impl FileOps for PageFile {
             return Ok(0);
         }
         let _writers = lock_inode(file.inode());
-        if file.flags().contains(OpenFlags::O_APPEND) {
+        if source.append().unwrap_or(file.flags().contains(OpenFlags::O_APPEND)) {
             *offset = self.mapping.size();
         }
         limit_write(source, *offset)?;
@@ -120,6 +120,13 @@ pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
     }
     truncate_source(source, MAX_FILE_SIZE - offset);
     Ok(())
+}
+
+/// fs/attr.c:inode_newsize_ok(): RLIMIT_FSIZE for a size to be set. EFBIG.
+pub fn limit_size(size: u64) -> Result<()> {
+    let limited = crate::sched::try_current()
+        .is_some_and(|task| size > task.group.rlimit(RLIMIT_FSIZE as usize));
+    if limited || size > MAX_FILE_SIZE { err(Errno::EFBIG) } else { Ok(()) }
 }
 
 fn truncate_source(source: &mut Source<'_>, room: u64) {
