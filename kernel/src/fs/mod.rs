@@ -12,7 +12,6 @@ use crate::vfs::{
 use abi::errno::Errno;
 use abi::time::Timespec;
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Position of the first record behind `.` and `..`.
 pub const FIRST_POSITION: u64 = 2;
@@ -75,12 +74,9 @@ impl FileOps for DirFile {
     }
 }
 
-static NEXT_DEV: AtomicU64 = AtomicU64::new(1);
-
 /// A device number of its own for a file system without a device: fs/super.c:get_anon_bdev(), major 0.
 pub fn anonymous_dev() -> u64 {
-    let minor = NEXT_DEV.fetch_add(1, Ordering::Relaxed);
-    abi::fs::makedev(0, minor as u32)
+    crate::vfs::anon_dev()
 }
 
 /// Applies everything but the size to inode attributes kept in memory.

@@ -12,7 +12,7 @@ use abi::errno::Errno;
 use abi::fs::OpenFlags;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// TMPFS_MAGIC.
@@ -156,6 +156,7 @@ impl TmpFs {
             meta: Lock::new(Rank::LEAF, meta),
             body,
             xattrs: Lock::new(Rank::LEAF, BTreeMap::new()),
+            seals: AtomicU32::new(abi::fs::F_SEAL_SEAL),
         }))
     }
 
@@ -272,6 +273,8 @@ pub struct TmpInode {
     meta: Lock<Metadata>,
     body: Body,
     xattrs: Lock<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Only a memfd may lift F_SEAL_SEAL, when it is made.
+    seals: AtomicU32,
 }
 
 /// Bytes per entry that a directory's size shows: mm/shmem.c BOGO_DIRENT_SIZE.
@@ -334,6 +337,10 @@ impl Inode for TmpInode {
 
     fn kind(&self) -> InodeKind {
         self.kind
+    }
+
+    fn seals(&self) -> Option<&AtomicU32> {
+        matches!(self.body, Body::File(_)).then_some(&self.seals)
     }
 
     fn set_attr(&self, attr: &SetAttr) -> Result<()> {

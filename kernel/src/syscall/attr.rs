@@ -14,7 +14,12 @@ fn at(cx: &Context, dirfd: Fd, path: UserPtr<u8>, flags: u32) -> Result<Path> {
     if !(AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_EMPTY_PATH).contains(flags) {
         return err(Errno::EINVAL);
     }
-    lookup(&cx.task, dirfd.0, &path_or_empty(path, flags)?, lookup_flags(flags))
+    lookup(
+        &cx.task,
+        dirfd.0,
+        &path_or_empty(path, flags)?,
+        lookup_flags(flags),
+    )
 }
 
 fn of_fd(cx: &Context, fd: Fd) -> Result<Path> {
@@ -29,7 +34,13 @@ pub fn fchmodat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, mode: u32) -> Re
     fchmodat2(cx, dirfd, path, mode, 0)
 }
 
-pub fn fchmodat2(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, mode: u32, flags: u32) -> Result<()> {
+pub fn fchmodat2(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    mode: u32,
+    flags: u32,
+) -> Result<()> {
     attr::chmod(&cx.task.cred(), &at(cx, dirfd, path, flags)?, mode)
 }
 
@@ -47,11 +58,30 @@ pub fn chown(cx: &mut Context, path: UserPtr<u8>, uid: u32, gid: u32) -> Result<
 }
 
 pub fn lchown(cx: &mut Context, path: UserPtr<u8>, uid: u32, gid: u32) -> Result<()> {
-    fchownat(cx, Fd(AT_FDCWD), path, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW.bits())
+    fchownat(
+        cx,
+        Fd(AT_FDCWD),
+        path,
+        uid,
+        gid,
+        AtFlags::AT_SYMLINK_NOFOLLOW.bits(),
+    )
 }
 
-pub fn fchownat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, uid: u32, gid: u32, flags: u32) -> Result<()> {
-    attr::chown(&cx.task.cred(), &at(cx, dirfd, path, flags)?, id(uid), id(gid))
+pub fn fchownat(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    uid: u32,
+    gid: u32,
+    flags: u32,
+) -> Result<()> {
+    attr::chown(
+        &cx.task.cred(),
+        &at(cx, dirfd, path, flags)?,
+        id(uid),
+        id(gid),
+    )
 }
 
 pub fn fchown(cx: &mut Context, fd: Fd, uid: u32, gid: u32) -> Result<()> {
@@ -61,7 +91,11 @@ pub fn fchown(cx: &mut Context, fd: Fd, uid: u32, gid: u32) -> Result<()> {
 const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
-fn set_times(cx: &Context, place: impl FnOnce() -> Result<Path>, times: Option<[Timespec; 2]>) -> Result<()> {
+fn set_times(
+    cx: &Context,
+    place: impl FnOnce() -> Result<Path>,
+    times: Option<[Timespec; 2]>,
+) -> Result<()> {
     let Some(times) = times else {
         let now = Some(TimeSet::Now);
         return attr::set_times(&cx.task.cred(), &place()?, now, now, true);
@@ -79,10 +113,22 @@ fn set_times(cx: &Context, place: impl FnOnce() -> Result<Path>, times: Option<[
         _ => Some(TimeSet::To(t)),
     };
     let both_now = times.iter().all(|t| t.tv_nsec == UTIME_NOW);
-    attr::set_times(&cx.task.cred(), &place()?, stamp(times[0]), stamp(times[1]), both_now)
+    attr::set_times(
+        &cx.task.cred(),
+        &place()?,
+        stamp(times[0]),
+        stamp(times[1]),
+        both_now,
+    )
 }
 
-pub fn utimensat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, times: UserPtr<[Timespec; 2]>, flags: u32) -> Result<()> {
+pub fn utimensat(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    times: UserPtr<[Timespec; 2]>,
+    flags: u32,
+) -> Result<()> {
     let times = times.non_null().map(|t| t.read()).transpose()?;
     let cx = &*cx;
     if path.is_null() && dirfd.0 != AT_FDCWD {
@@ -95,15 +141,25 @@ pub fn utimensat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, times: UserPtr<
 }
 
 fn from_micros(times: UserPtr<[Timeval; 2]>) -> Result<Option<[Timespec; 2]>> {
-    let Some(times) = times.non_null() else { return Ok(None) };
+    let Some(times) = times.non_null() else {
+        return Ok(None);
+    };
     let times = times.read()?;
     if times.iter().any(|t| !(0..1_000_000).contains(&t.tv_usec)) {
         return err(Errno::EINVAL);
     }
-    Ok(Some(times.map(|t| Timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec * 1000 })))
+    Ok(Some(times.map(|t| Timespec {
+        tv_sec: t.tv_sec,
+        tv_nsec: t.tv_usec * 1000,
+    })))
 }
 
-pub fn futimesat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, times: UserPtr<[Timeval; 2]>) -> Result<()> {
+pub fn futimesat(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    times: UserPtr<[Timeval; 2]>,
+) -> Result<()> {
     let times = from_micros(times)?;
     let cx = &*cx;
     if path.is_null() && dirfd.0 != AT_FDCWD {

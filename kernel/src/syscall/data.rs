@@ -5,7 +5,9 @@ use crate::error::{Result, err};
 use crate::user::UserPtr;
 use crate::vfs::{File, InodeKind, Sink, Source, limit_size, lock_inode, mount, notify};
 use abi::errno::Errno;
-use abi::fs::{FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, SyncRangeFlags};
+use abi::fs::{
+    FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, SyncRangeFlags,
+};
 use std::sync::Arc;
 
 /// Bytes that copying between files moves at a time.
@@ -13,7 +15,9 @@ const CHUNK: usize = 1 << 17;
 
 fn sync_file(file: &File, data_only: bool) -> Result<()> {
     match file.inode().kind() {
-        InodeKind::Regular | InodeKind::Directory | InodeKind::BlockDevice if file.ops().seekable() => {
+        InodeKind::Regular | InodeKind::Directory | InodeKind::BlockDevice
+            if file.ops().seekable() =>
+        {
             if let Some(mapping) = file.inode().mapping() {
                 mapping.sync(0, mapping.size())?;
             }
@@ -60,12 +64,17 @@ pub fn sync_file_range(cx: &mut Context, fd: Fd, offset: i64, len: i64, flags: u
         return err(Errno::EINVAL);
     }
     match file.inode().kind() {
-        InodeKind::Regular | InodeKind::BlockDevice | InodeKind::Directory | InodeKind::Symlink => {}
+        InodeKind::Regular | InodeKind::BlockDevice | InodeKind::Directory | InodeKind::Symlink => {
+        }
         _ => return err(Errno::ESPIPE),
     }
     match file.inode().mapping() {
         Some(mapping) if !flags.is_empty() => {
-            let len = if len == 0 { mapping.size().saturating_sub(offset) } else { len };
+            let len = if len == 0 {
+                mapping.size().saturating_sub(offset)
+            } else {
+                len
+            };
             mapping.sync(offset, len)
         }
         _ => Ok(()),
@@ -154,12 +163,24 @@ pub fn readahead(cx: &mut Context, fd: Fd, offset: i64, count: usize) -> Result<
     if !file.readable() {
         return err(Errno::EBADF);
     }
-    let Some(mapping) = file.inode().mapping().filter(|_| file.inode().kind() == InodeKind::Regular) else {
+    let Some(mapping) = file
+        .inode()
+        .mapping()
+        .filter(|_| file.inode().kind() == InodeKind::Regular)
+    else {
         return err(Errno::EINVAL);
     };
     let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-    let len = mapping.size().saturating_sub(offset).min(count as u64).min(2 << 20);
-    if len > 0 { mapping.ensure(offset, len) } else { Ok(()) }
+    let len = mapping
+        .size()
+        .saturating_sub(offset)
+        .min(count as u64)
+        .min(2 << 20);
+    if len > 0 {
+        mapping.ensure(offset, len)
+    } else {
+        Ok(())
+    }
 }
 
 /// Copies up to `count` bytes: `from` at `*input` to `to` at `*output` (its position when None). Stops early at the
@@ -215,7 +236,13 @@ fn copy_step(
     Ok((got, to.write(&mut Source::kernel(&buffer[..got]), output)?))
 }
 
-pub fn sendfile(cx: &mut Context, out: Fd, input: Fd, offset: UserPtr<i64>, count: usize) -> Result<usize> {
+pub fn sendfile(
+    cx: &mut Context,
+    out: Fd,
+    input: Fd,
+    offset: UserPtr<i64>,
+    count: usize,
+) -> Result<usize> {
     let files = cx.task.files();
     let from = files.get(input.0)?;
     if !from.readable() {
@@ -291,7 +318,9 @@ pub fn copy_file_range(
     }
     let len = len.min(MAX_RW_COUNT);
     let ends = (at.checked_add(len as u64), to_at.checked_add(len as u64));
-    let (Some(in_end), Some(out_end)) = ends else { return err(Errno::EOVERFLOW) };
+    let (Some(in_end), Some(out_end)) = ends else {
+        return err(Errno::EOVERFLOW);
+    };
     if Arc::ptr_eq(from.inode(), to.inode()) && at < out_end && to_at < in_end {
         return err(Errno::EINVAL);
     }

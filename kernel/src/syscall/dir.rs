@@ -19,7 +19,11 @@ fn records(cx: &mut Context, fd: Fd, buf: UserPtr<u8>, size: u32, old: bool) -> 
         return err(Errno::ENOTDIR);
     }
     let mut space = vec![0; (size as usize).min(MAX_RECORDS)];
-    let mut writer = if old { DirentWriter::new_old(&mut space) } else { DirentWriter::new(&mut space) };
+    let mut writer = if old {
+        DirentWriter::new_old(&mut space)
+    } else {
+        DirentWriter::new(&mut space)
+    };
     let _held = file.position_lock.lock();
     if file.path().dentry.is_unlinked() {
         return err(Errno::ENOENT);
@@ -61,7 +65,11 @@ pub fn getcwd(cx: &mut Context, buf: UserPtr<u8>, size: usize) -> Result<usize> 
         return err(Errno::ENOENT);
     }
     let (names, reach) = path_names(&cwd, &root);
-    let mut text = if reach == Reach::Root { Vec::new() } else { b"(unreachable)".to_vec() };
+    let mut text = if reach == Reach::Root {
+        Vec::new()
+    } else {
+        b"(unreachable)".to_vec()
+    };
     text.extend_from_slice(&names);
     text.push(0);
     if text.len() > size {

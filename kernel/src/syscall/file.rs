@@ -59,12 +59,24 @@ pub fn writev(cx: &mut Context, fd: Fd, vector: UserPtr<Iovec>, count: usize) ->
     file(cx, fd)?.write(&mut source(cx, import_iovec(vector, count)?)?, None)
 }
 
-pub fn preadv(cx: &mut Context, fd: Fd, vector: UserPtr<Iovec>, count: usize, at: i64) -> Result<usize> {
+pub fn preadv(
+    cx: &mut Context,
+    fd: Fd,
+    vector: UserPtr<Iovec>,
+    count: usize,
+    at: i64,
+) -> Result<usize> {
     let at = position(at)?;
     file(cx, fd)?.read(&mut sink(cx, import_iovec(vector, count)?)?, Some(at))
 }
 
-pub fn pwritev(cx: &mut Context, fd: Fd, vector: UserPtr<Iovec>, count: usize, at: i64) -> Result<usize> {
+pub fn pwritev(
+    cx: &mut Context,
+    fd: Fd,
+    vector: UserPtr<Iovec>,
+    count: usize,
+    at: i64,
+) -> Result<usize> {
     let at = position(at)?;
     file(cx, fd)?.write(&mut source(cx, import_iovec(vector, count)?)?, Some(at))
 }
@@ -87,7 +99,11 @@ fn rw_flags(flags: u32) -> Result<RwfFlags> {
 
 /// Position -1 is the file's own.
 fn position2(at: i64) -> Result<Option<u64>> {
-    if at == -1 { Ok(None) } else { position(at).map(Some) }
+    if at == -1 {
+        Ok(None)
+    } else {
+        position(at).map(Some)
+    }
 }
 
 pub fn preadv2(

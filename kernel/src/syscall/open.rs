@@ -17,27 +17,55 @@ pub fn nofile(cx: &Context) -> u64 {
 /// Gives `file` the lowest free descriptor. EMFILE.
 pub fn install(cx: &Context, file: Arc<vfs::File>, flags: OpenFlags) -> Result<Fd> {
     let cloexec = flags.contains(OpenFlags::O_CLOEXEC);
-    cx.task.files().install(file, cloexec, 0, nofile(cx)).map(Fd)
+    cx.task
+        .files()
+        .install(file, cloexec, 0, nofile(cx))
+        .map(Fd)
 }
 
 fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<Fd> {
     let path = path.read_path()?;
-    let start = if path.first() == Some(&b'/') { None } else { dirfd_path(&cx.task, dirfd)? };
+    let start = if path.first() == Some(&b'/') {
+        None
+    } else {
+        dirfd_path(&cx.task, dirfd)?
+    };
     let file = vfs::open_at(&Actor::of(&cx.task), start.as_ref(), &path, how)?;
     install(cx, file, how.flags)
 }
 
 pub fn open(cx: &mut Context, path: UserPtr<u8>, flags: OpenFlags, mode: u32) -> Result<Fd> {
-    do_open(cx, AT_FDCWD, path, How::new(flags, mode, ResolveFlags::empty())?)
+    do_open(
+        cx,
+        AT_FDCWD,
+        path,
+        How::new(flags, mode, ResolveFlags::empty())?,
+    )
 }
 
-pub fn openat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, flags: OpenFlags, mode: u32) -> Result<Fd> {
-    do_open(cx, dirfd.0, path, How::new(flags, mode, ResolveFlags::empty())?)
+pub fn openat(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    flags: OpenFlags,
+    mode: u32,
+) -> Result<Fd> {
+    do_open(
+        cx,
+        dirfd.0,
+        path,
+        How::new(flags, mode, ResolveFlags::empty())?,
+    )
 }
 
 pub fn creat(cx: &mut Context, path: UserPtr<u8>, mode: u32) -> Result<Fd> {
     let flags = OpenFlags::O_CREAT | OpenFlags::O_WRONLY | OpenFlags::O_TRUNC;
-    do_open(cx, AT_FDCWD, path, How::new(flags, mode, ResolveFlags::empty())?)
+    do_open(
+        cx,
+        AT_FDCWD,
+        path,
+        How::new(flags, mode, ResolveFlags::empty())?,
+    )
 }
 
 /// Reads a struct that may be shorter or longer than ours: kernel/include/linux/uaccess.h:copy_struct_from_user().
@@ -62,7 +90,13 @@ where
     Ok(value)
 }
 
-pub fn openat2(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, how: UserPtr<OpenHow>, size: usize) -> Result<Fd> {
+pub fn openat2(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    how: UserPtr<OpenHow>,
+    size: usize,
+) -> Result<Fd> {
     let how = read_extensible(how, size, size_of::<OpenHow>())?;
     let flags = OpenFlags::from_bits_retain(u32::try_from(how.flags).map_err(|_| Errno::EINVAL)?);
     let resolve = ResolveFlags::from_bits_retain(how.resolve);
@@ -85,7 +119,12 @@ pub fn openat2(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, how: UserPtr<Open
         // Nothing here promises not to ask the file system.
         return err(Errno::EAGAIN);
     }
-    do_open(cx, dirfd.0, path, How::new(flags, how.mode as u32, resolve)?)
+    do_open(
+        cx,
+        dirfd.0,
+        path,
+        How::new(flags, how.mode as u32, resolve)?,
+    )
 }
 
 pub fn close(cx: &mut Context, fd: Fd) -> Result<()> {

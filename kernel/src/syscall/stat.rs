@@ -7,8 +7,8 @@ use crate::vfs::perm::{inode_permission, path_permission};
 use crate::vfs::{Actor, LookupFlags, Metadata, Mount, Path, lookup, lookup_as};
 use abi::errno::Errno;
 use abi::fs::{
-    AT_FDCWD, AccessMode, AtFlags, STATX__RESERVED, Stat, Statfs, Statx, StatxAttr, StatxMask, StatxTimestamp, major,
-    minor,
+    AT_FDCWD, AccessMode, AtFlags, STATX__RESERVED, Stat, Statfs, Statx, StatxAttr, StatxMask,
+    StatxTimestamp, major, minor,
 };
 use abi::mount::{MountFlags, StFlags};
 use abi::time::Timespec;
@@ -16,7 +16,10 @@ use abi::time::Timespec;
 /// LookupFlags of the AT_* bits that the stat-like calls share.
 pub fn lookup_flags(flags: AtFlags) -> LookupFlags {
     let mut lookup = LookupFlags::FOLLOW;
-    lookup.set(LookupFlags::FOLLOW, !flags.contains(AtFlags::AT_SYMLINK_NOFOLLOW));
+    lookup.set(
+        LookupFlags::FOLLOW,
+        !flags.contains(AtFlags::AT_SYMLINK_NOFOLLOW),
+    );
     lookup.set(LookupFlags::EMPTY, flags.contains(AtFlags::AT_EMPTY_PATH));
     lookup
 }
@@ -70,7 +73,13 @@ pub fn fstat(cx: &mut Context, fd: Fd, out: UserPtr<Stat>) -> Result<()> {
     out.write(&fill(&meta))
 }
 
-pub fn newfstatat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, out: UserPtr<Stat>, flags: u32) -> Result<()> {
+pub fn newfstatat(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    out: UserPtr<Stat>,
+    flags: u32,
+) -> Result<()> {
     let flags = AtFlags::from_bits_retain(flags);
     let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH;
     if !known.contains(flags) {
@@ -82,7 +91,11 @@ pub fn newfstatat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, out: UserPtr<S
 }
 
 fn stamp(time: Timespec) -> StatxTimestamp {
-    StatxTimestamp { tv_sec: time.tv_sec, tv_nsec: time.tv_nsec as u32, _pad: 0 }
+    StatxTimestamp {
+        tv_sec: time.tv_sec,
+        tv_nsec: time.tv_nsec as u32,
+        _pad: 0,
+    }
 }
 
 pub fn statx(
@@ -95,12 +108,14 @@ pub fn statx(
 ) -> Result<()> {
     let flags = AtFlags::from_bits_retain(flags);
     let sync = AtFlags::AT_STATX_FORCE_SYNC | AtFlags::AT_STATX_DONT_SYNC;
-    let known = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH | sync;
+    let known =
+        AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT | AtFlags::AT_EMPTY_PATH | sync;
     if mask & STATX__RESERVED != 0 || flags.contains(sync) || !known.contains(flags) {
         return err(Errno::EINVAL);
     }
     let name = path_or_empty(path, flags)?;
-    let place = if name.is_empty() && flags.contains(AtFlags::AT_EMPTY_PATH) && dirfd.0 != AT_FDCWD {
+    let place = if name.is_empty() && flags.contains(AtFlags::AT_EMPTY_PATH) && dirfd.0 != AT_FDCWD
+    {
         cx.task.files().get_any(dirfd.0)?.path().clone()
     } else {
         lookup(&cx.task, dirfd.0, &name, lookup_flags(flags))?
@@ -177,7 +192,10 @@ fn do_statfs(place: &Path, out: UserPtr<Statfs>) -> Result<()> {
 }
 
 pub fn statfs(cx: &mut Context, path: UserPtr<u8>, out: UserPtr<Statfs>) -> Result<()> {
-    do_statfs(&lookup(&cx.task, AT_FDCWD, &path.read_path()?, LookupFlags::FOLLOW)?, out)
+    do_statfs(
+        &lookup(&cx.task, AT_FDCWD, &path.read_path()?, LookupFlags::FOLLOW)?,
+        out,
+    )
 }
 
 pub fn fstatfs(cx: &mut Context, fd: Fd, out: UserPtr<Statfs>) -> Result<()> {
@@ -192,8 +210,11 @@ fn do_access(cx: &Context, dirfd: i32, path: &[u8], mode: u32, flags: AtFlags) -
     if !known.contains(flags) {
         return err(Errno::EINVAL);
     }
-    let actor =
-        if flags.contains(AtFlags::AT_EACCESS) { Actor::of(&cx.task) } else { Actor::of_real(&cx.task) };
+    let actor = if flags.contains(AtFlags::AT_EACCESS) {
+        Actor::of(&cx.task)
+    } else {
+        Actor::of_real(&cx.task)
+    };
     let place = lookup_as(&actor, &cx.task, dirfd, path, lookup_flags(flags))?;
     if mode == 0 {
         return Ok(());
@@ -201,7 +222,11 @@ fn do_access(cx: &Context, dirfd: i32, path: &[u8], mode: u32, flags: AtFlags) -
     path_permission(&actor.cred, &place, mode)?;
     let writes = mode & AccessMode::W_OK.bits() != 0;
     let special = !matches!(place.inode().kind(), k if matches!(k, crate::vfs::InodeKind::Regular | crate::vfs::InodeKind::Directory | crate::vfs::InodeKind::Symlink));
-    if writes && !special { place.mount.want_write() } else { Ok(()) }
+    if writes && !special {
+        place.mount.want_write()
+    } else {
+        Ok(())
+    }
 }
 
 pub fn access(cx: &mut Context, path: UserPtr<u8>, mode: u32) -> Result<()> {
@@ -212,7 +237,13 @@ pub fn faccessat(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, mode: u32) -> R
     do_access(cx, dirfd.0, &path.read_path()?, mode, AtFlags::empty())
 }
 
-pub fn faccessat2(cx: &mut Context, dirfd: Fd, path: UserPtr<u8>, mode: u32, flags: u32) -> Result<()> {
+pub fn faccessat2(
+    cx: &mut Context,
+    dirfd: Fd,
+    path: UserPtr<u8>,
+    mode: u32,
+    flags: u32,
+) -> Result<()> {
     let flags = AtFlags::from_bits_retain(flags);
     do_access(cx, dirfd.0, &path_or_empty(path, flags)?, mode, flags)
 }

@@ -125,7 +125,10 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
 
 /// Sets the size of an inode that the caller may write: fs/open.c:do_truncate().
 pub fn set_size(cred: &Cred, path: &Path, inode: &Arc<dyn Inode>, size: u64) -> Result<()> {
-    let mode = without_privileges(cred, &inode.metadata()?);
+    let _writers = super::lock_inode(inode);
+    let meta = inode.metadata()?;
+    super::memfd::check_size(inode, meta.size, size)?;
+    let mode = without_privileges(cred, &meta);
     let now = Some(TimeSet::Now);
     let set = SetAttr {
         size: Some(size),
@@ -134,7 +137,6 @@ pub fn set_size(cred: &Cred, path: &Path, inode: &Arc<dyn Inode>, size: u64) -> 
         ctime: now,
         ..SetAttr::default()
     };
-    let _writers = super::pagefile::lock_inode(inode);
     apply(inode, path, &set)
 }
 

@@ -8,6 +8,7 @@ use abi::fs::OpenFlags;
 use abi::time::Timespec;
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 pub use abi::fs::RenameFlags;
 
@@ -301,6 +302,11 @@ pub trait Inode: Send + Sync + Any {
             atime: Some(TimeSet::Now),
             ..SetAttr::default()
         });
+    }
+
+    /// The seals of a file that can have some: F_SEAL_* bits, changed by the VFS alone.
+    fn seals(&self) -> Option<&AtomicU32> {
+        None
     }
 
     /// The whole as its own type.

@@ -1,20 +1,110 @@
 //! memfd_create(2): tmpfs files without a name, and the seals that limit what may be done to them (mm/memfd.c).
 
-use super::Inode;
+use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode};
 use crate::error::{Result, err};
+use crate::fs::tmpfs::{Options, TmpFs};
 use abi::errno::Errno;
 use abi::fs::SealFlags;
-use std::sync::Arc;
+use abi::mount::MountFlags;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 
-/// EPERM where the inode's seals forbid it: writing (`hole`: punching one), or growing to `end`.
+/// The seals of `inode`; none for files that can't have any.
+pub fn seals(inode: &Arc<dyn Inode>) -> SealFlags {
+    inode.seals().map_or(SealFlags::empty(), |s| {
+        SealFlags::from_bits_retain(s.load(Ordering::Relaxed))
+    })
+}
+
+const WRITE: SealFlags = SealFlags::F_SEAL_WRITE.union(SealFlags::F_SEAL_FUTURE_WRITE);
+
+/// EPERM where the inode's seals forbid allocating up to `end`, or punching a hole (`hole`).
 pub fn check_seals(inode: &Arc<dyn Inode>, hole: bool, end: u64) -> Result<()> {
-    let Some(seals) = inode.seals() else { return Ok(()) };
-    let sealed = SealFlags::from_bits_retain(seals.get());
-    if hole && sealed.intersects(SealFlags::F_SEAL_WRITE | SealFlags::F_SEAL_FUTURE_WRITE) {
-        return err(Errno::EPERM);
-    }
-    if !hole && sealed.contains(SealFlags::F_SEAL_GROW) && end > inode.metadata()?.size {
+    let sealed = seals(inode);
+    let refused = if hole {
+        sealed.intersects(WRITE)
+    } else {
+        sealed.contains(SealFlags::F_SEAL_GROW) && end > inode.metadata()?.size
+    };
+    if refused { err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// EPERM where the seals forbid writing up to `end` of a file of `size` bytes.
+pub fn check_write(inode: &Arc<dyn Inode>, size: u64, end: u64) -> Result<()> {
+    let sealed = seals(inode);
+    if sealed.intersects(WRITE) || sealed.contains(SealFlags::F_SEAL_GROW) && end > size {
         return err(Errno::EPERM);
     }
     Ok(())
+}
+
+/// EPERM where the seals forbid a change of size.
+pub fn check_size(inode: &Arc<dyn Inode>, old: u64, new: u64) -> Result<()> {
+    let sealed = seals(inode);
+    if sealed.contains(SealFlags::F_SEAL_SHRINK) && new < old
+        || sealed.contains(SealFlags::F_SEAL_GROW) && new > old
+    {
+        return err(Errno::EPERM);
+    }
+    Ok(())
+}
+
+/// fcntl F_GET_SEALS. EINVAL for files that can't have seals.
+pub fn get(file: &File) -> Result<SealFlags> {
+    match file.inode().seals() {
+        Some(_) => Ok(seals(file.inode())),
+        None => err(Errno::EINVAL),
+    }
+}
+
+/// fcntl F_ADD_SEALS: mm/memfd.c:memfd_add_seals(). EPERM, EBUSY, EINVAL.
+pub fn add(file: &File, more: SealFlags) -> Result<()> {
+    if !file.writable() {
+        return err(Errno::EPERM);
+    }
+    let Some(place) = file.inode().seals().filter(|_| more.unknown_bits() == 0) else {
+        return err(Errno::EINVAL);
+    };
+    let _writers = lock_inode(file.inode());
+    let mut all = seals(file.inode());
+    if all.contains(SealFlags::F_SEAL_SEAL) {
+        return err(Errno::EPERM);
+    }
+    let mut more = more;
+    // Sealing execution of a file that nobody can execute also seals its content.
+    if more.contains(SealFlags::F_SEAL_EXEC) && file.inode().metadata()?.mode & 0o111 != 0 {
+        more |= SealFlags::F_SEAL_SHRINK | SealFlags::F_SEAL_GROW | WRITE;
+    }
+    if more.contains(SealFlags::F_SEAL_WRITE)
+        && !all.contains(SealFlags::F_SEAL_WRITE)
+        && file.inode().mapping().is_some_and(|m| m.is_mapped())
+    {
+        return err(Errno::EBUSY);
+    }
+    all |= more;
+    place.store(all.bits(), Ordering::Relaxed);
+    Ok(())
+}
+
+static SHM: LazyLock<(Arc<TmpFs>, Arc<Mount>)> = LazyLock::new(|| {
+    let fs = TmpFs::new(Options::default());
+    let superblock = Superblock::of(fs.clone(), false);
+    let root = superblock.root.clone();
+    (
+        fs,
+        Mount::new(superblock, root, MountFlags::empty(), "tmpfs"),
+    )
+});
+
+/// The place of a new file of the internal tmpfs, that /proc shows as `name` and ` (deleted)`: memfds, System V and
+/// anonymous shared memory.
+pub fn shm_path(name: &[u8], mode: u32, uid: u32, gid: u32) -> Result<Path> {
+    let (fs, mount) = &*SHM;
+    let inode = fs.unnamed_file(mode, uid, gid)?;
+    let mut shown = name.to_vec();
+    shown.extend_from_slice(b" (deleted)");
+    Ok(Path {
+        mount: mount.clone(),
+        dentry: Dentry::nameless(&shown, inode),
+    })
 }

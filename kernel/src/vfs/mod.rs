@@ -37,8 +37,8 @@ pub use open::{How, open, open_at, open_path};
 pub use pagefile::{PageFile, limit_size, limit_write, lock_inode};
 pub use path::{Path, Reach, path_names, path_string};
 pub use poll::PollEvents;
-pub use rw::{import_buffer, import_iovec};
 pub use registry::{FsType, filesystem_type, filesystem_types, register_filesystem};
+pub use rw::{import_buffer, import_iovec};
 pub use walk::{Actor, LookupFlags, Walk, dirfd_path, lookup, lookup_as};
 
 use crate::error::{Result, err};

@@ -243,7 +243,19 @@ pub fn closed(file: &File) {
 pub fn replaced(inode: &Arc<dyn Inode>) {
     if watched() {
         let gone = inode.metadata().map_or(0, |m| m.nlink) == 0;
-        let mask = if gone { M::IN_ATTRIB | M::IN_DELETE_SELF } else { M::IN_ATTRIB };
-        tell(inode, &Event { mask, cookie: 0, name: None, unlinked: true });
+        let mask = if gone {
+            M::IN_ATTRIB | M::IN_DELETE_SELF
+        } else {
+            M::IN_ATTRIB
+        };
+        tell(
+            inode,
+            &Event {
+                mask,
+                cookie: 0,
+                name: None,
+                unlinked: true,
+            },
+        );
     }
 }

@@ -51,10 +51,15 @@ impl FileOps for PageFile {
             return Ok(0);
         }
         let _writers = lock_inode(file.inode());
-        if source.append().unwrap_or(file.flags().contains(OpenFlags::O_APPEND)) {
+        if source
+            .append()
+            .unwrap_or(file.flags().contains(OpenFlags::O_APPEND))
+        {
             *offset = self.mapping.size();
         }
         limit_write(source, *offset)?;
+        let end = offset.saturating_add(source.remaining() as u64);
+        super::memfd::check_write(file.inode(), self.mapping.size(), end)?;
         if let Some(task) = crate::sched::try_current() {
             let cred = task.cred();
             if !cred.capable(abi::cap::CAP_FSETID) {
@@ -126,7 +131,11 @@ pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
 pub fn limit_size(size: u64) -> Result<()> {
     let limited = crate::sched::try_current()
         .is_some_and(|task| size > task.group.rlimit(RLIMIT_FSIZE as usize));
-    if limited || size > MAX_FILE_SIZE { err(Errno::EFBIG) } else { Ok(()) }
+    if limited || size > MAX_FILE_SIZE {
+        err(Errno::EFBIG)
+    } else {
+        Ok(())
+    }
 }
 
 fn truncate_source(source: &mut Source<'_>, room: u64) {

@@ -19,13 +19,29 @@ struct Place {
 
 impl Place {
     fn child(&self) -> Result<Arc<Dentry>> {
-        lookup_locked(&self.dir.dentry, &self.inode, self.dir.mount.fs.needs_revalidate(), &self.name)
+        lookup_locked(
+            &self.dir.dentry,
+            &self.inode,
+            self.dir.mount.fs.needs_revalidate(),
+            &self.name,
+        )
     }
 }
 
 /// The directory and last name of `path`; other ends of a path through `otherwise`.
-fn place(actor: &Actor, start: Option<&Path>, path: &[u8], otherwise: impl Fn(Last) -> Errno) -> Result<Place> {
-    let mut walk = Walk::new(actor, start, path, LookupFlags::empty(), ResolveFlags::empty())?;
+fn place(
+    actor: &Actor,
+    start: Option<&Path>,
+    path: &[u8],
+    otherwise: impl Fn(Last) -> Errno,
+) -> Result<Place> {
+    let mut walk = Walk::new(
+        actor,
+        start,
+        path,
+        LookupFlags::empty(),
+        ResolveFlags::empty(),
+    )?;
     match walk.to_parent()? {
         Last::Name(range) => {
             let name = walk.name(&range).to_vec();
@@ -33,7 +49,12 @@ fn place(actor: &Actor, start: Option<&Path>, path: &[u8], otherwise: impl Fn(La
             if inode.kind() != InodeKind::Directory {
                 return err(Errno::ENOTDIR);
             }
-            Ok(Place { dir: walk.at.clone(), inode, name, trailing: walk.trailing })
+            Ok(Place {
+                dir: walk.at.clone(),
+                inode,
+                name,
+                trailing: walk.trailing,
+            })
         }
         last => err(otherwise(last)),
     }
@@ -62,7 +83,11 @@ pub fn unlink(actor: &Actor, start: Option<&Path>, path: &[u8]) -> Result<()> {
     let inode = dentry.inode().ok_or(Errno::ENOENT)?;
     if place.trailing {
         let is_dir = inode.kind() == InodeKind::Directory;
-        return err(if is_dir { Errno::EISDIR } else { Errno::ENOTDIR });
+        return err(if is_dir {
+            Errno::EISDIR
+        } else {
+            Errno::ENOTDIR
+        });
     }
     may_delete(actor, &*place.inode, &inode, false)?;
     if dentry.is_mountpoint() {
@@ -107,7 +132,13 @@ pub fn rename(
     let exchange = flags.contains(RenameFlags::RENAME_EXCHANGE);
     let noreplace = flags.contains(RenameFlags::RENAME_NOREPLACE);
     let from = place(actor, old.0, old.1, |_| Errno::EBUSY)?;
-    let to = place(actor, new.0, new.1, |_| if noreplace { Errno::EEXIST } else { Errno::EBUSY })?;
+    let to = place(actor, new.0, new.1, |_| {
+        if noreplace {
+            Errno::EEXIST
+        } else {
+            Errno::EBUSY
+        }
+    })?;
     if !Arc::ptr_eq(&from.dir.mount, &to.dir.mount) {
         return err(Errno::EXDEV);
     }
@@ -143,16 +174,30 @@ pub fn rename(
         return err(Errno::EINVAL);
     }
     if replaced.is_some() && target.is_ancestor_of(&from.dir.dentry) {
-        return err(if exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
+        return err(if exchange {
+            Errno::EINVAL
+        } else {
+            Errno::ENOTEMPTY
+        });
     }
     if replaced.as_ref().is_some_and(|r| Arc::ptr_eq(r, &moved)) {
         return Ok(());
     }
-    check_rename(actor, &from, &to, &moved, replaced.as_ref(), exchange, same_dir)?;
+    check_rename(
+        actor,
+        &from,
+        &to,
+        &moved,
+        replaced.as_ref(),
+        exchange,
+        same_dir,
+    )?;
     if source.is_mountpoint() || target.is_mountpoint() {
         return err(Errno::EBUSY);
     }
-    let victim_is_dir = replaced.as_ref().is_some_and(|r| r.kind() == InodeKind::Directory);
+    let victim_is_dir = replaced
+        .as_ref()
+        .is_some_and(|r| r.kind() == InodeKind::Directory);
     let _victim = (victim_is_dir && !exchange).then(|| target.lock_content());
     from.inode.rename(&from.name, &to.inode, &to.name, flags)?;
     if exchange {
@@ -161,10 +206,22 @@ pub fn rename(
         target.unhash(true);
         source.move_to(&to.dir.dentry, &to.name);
     }
-    notify::moved(&from.dir.dentry, &from.name, &to.dir.dentry, &to.name, &moved);
+    notify::moved(
+        &from.dir.dentry,
+        &from.name,
+        &to.dir.dentry,
+        &to.name,
+        &moved,
+    );
     match replaced {
         Some(other) if exchange => {
-            notify::moved(&to.dir.dentry, &to.name, &from.dir.dentry, &from.name, &other);
+            notify::moved(
+                &to.dir.dentry,
+                &to.name,
+                &from.dir.dentry,
+                &from.name,
+                &other,
+            );
         }
         Some(gone) => notify::replaced(&gone),
         None => {}
@@ -192,7 +249,11 @@ fn check_rename(
             inode_permission(&actor.cred, &*to.inode, MAY_WRITE | MAY_EXEC)?;
         }
         Some(other) => {
-            let as_dir = if exchange { other.kind() == InodeKind::Directory } else { is_dir };
+            let as_dir = if exchange {
+                other.kind() == InodeKind::Directory
+            } else {
+                is_dir
+            };
             may_delete(actor, &*to.inode, other, as_dir)?;
         }
     }

@@ -113,7 +113,11 @@ impl File {
         if i64::try_from(at).is_err() {
             return err(Errno::EINVAL);
         }
-        if self.ops().seekable() { Ok(()) } else { err(Errno::ESPIPE) }
+        if self.ops().seekable() {
+            Ok(())
+        } else {
+            err(Errno::ESPIPE)
+        }
     }
 
     /// Reads all that is there from `at` on into `buf`, as far as it goes; for the kernel's own use.
