@@ -33,6 +33,8 @@ pub struct Entity {
     /// Bit n: may run on vCPU n (at most 64 vCPUs).
     pub(super) allowed: AtomicU64,
     pub(super) in_guest: AtomicBool,
+    /// Up to when its time is accounted, while it is on a vCPU; 0 when it is not.
+    pub(super) accounted_ns: AtomicU64,
     nice: AtomicI32,
     /// Nanoseconds in guest code and in the kernel.
     pub utime_ns: AtomicU64,
@@ -65,6 +67,7 @@ impl Entity {
             vcpu: AtomicUsize::new(0),
             allowed: AtomicU64::new(allowed),
             in_guest: AtomicBool::new(false),
+            accounted_ns: AtomicU64::new(0),
             nice: AtomicI32::new(nice),
             utime_ns: AtomicU64::new(0),
             stime_ns: AtomicU64::new(0),
@@ -98,6 +101,34 @@ impl Entity {
 
     pub fn run_state(&self) -> RunState {
         self.state.lock().run
+    }
+
+    /// Whether it is on a vCPU at this moment.
+    pub fn is_running(&self) -> bool {
+        self.accounted_ns.load(Ordering::Relaxed) != 0
+    }
+
+    /// Nanoseconds in guest code and in the kernel, up to this moment.
+    pub fn times(&self) -> (u64, u64) {
+        let mut user = self.utime_ns.load(Ordering::Relaxed);
+        let mut system = self.stime_ns.load(Ordering::Relaxed);
+        let since = self.accounted_ns.load(Ordering::Relaxed);
+        if since != 0 {
+            let more = crate::time::monotonic_ns().saturating_sub(since);
+            if self.in_guest.load(Ordering::Relaxed) {
+                user += more;
+            } else {
+                system += more;
+            }
+        }
+        (user, system)
+    }
+
+    /// Accounts the time since the last call to `to`; only its own vCPU does.
+    pub(super) fn account(&self, now: u64, to: &AtomicU64) {
+        let since = self.accounted_ns.swap(now, Ordering::Relaxed);
+        let more = now.saturating_sub(since);
+        to.store(to.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
     pub(super) fn weigh(&self, ns: u64) -> u64 {

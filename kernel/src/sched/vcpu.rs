@@ -150,19 +150,15 @@ fn resume(index: usize, task: Arc<Task>) {
     cpu.resched.store(false, Ordering::Relaxed);
     let start = time::monotonic_ns();
     cpu.since.store(start, Ordering::Relaxed);
-    let user_before = task.sched.utime_ns.load(Ordering::Relaxed);
+    task.sched.accounted_ns.store(start, Ordering::Relaxed);
+    time::cpu::resumed(&task.group);
     set_current(Some(task.clone()));
     let result = fiber.resume();
     set_current(None);
-    let ran = time::monotonic_ns().saturating_sub(start);
-    let user = task
-        .sched
-        .utime_ns
-        .load(Ordering::Relaxed)
-        .wrapping_sub(user_before);
-    task.sched
-        .stime_ns
-        .fetch_add(ran.saturating_sub(user), Ordering::Relaxed);
+    let end = time::monotonic_ns();
+    task.sched.account(end, &task.sched.stime_ns);
+    task.sched.accounted_ns.store(0, Ordering::Relaxed);
+    let ran = end.saturating_sub(start);
     cpu.queue.lock().running_vruntime = None;
     match result {
         Resumed::Finished => {
@@ -362,11 +358,12 @@ pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
         task.sched.in_guest.store(false, Ordering::SeqCst);
         return Trap::Interrupted;
     }
-    let start = time::monotonic_ns();
+    task.sched
+        .account(time::monotonic_ns(), &task.sched.stime_ns);
     let trap = guest.run(&cpu.platform);
-    let ran = time::monotonic_ns().saturating_sub(start);
+    task.sched
+        .account(time::monotonic_ns(), &task.sched.utime_ns);
     task.sched.in_guest.store(false, Ordering::SeqCst);
-    task.sched.utime_ns.fetch_add(ran, Ordering::Relaxed);
     trap
 }
 

@@ -18,7 +18,6 @@ enum Next {
 /// Before the guest goes on: takes pending signals, sets up handlers, stops, or ends the task.
 pub fn handle_work(cx: &mut Context) {
     cx.task.work.store(false, Ordering::SeqCst);
-    crate::time::cpu::check_limits(&cx.task);
     loop {
         match next(cx) {
             Next::End => {

@@ -13,6 +13,7 @@ mod permission;
 mod queue;
 mod restart;
 mod send;
+pub mod signalfd;
 mod stop;
 
 use crate::sync::{Lock, Rank, WaitQueue};
@@ -30,8 +31,8 @@ pub use frame::sigreturn;
 pub use permission::{check_kill, send_checked};
 pub use queue::{Charge, Queued, SigQueue, SignalSource, charged};
 pub use send::{
-    begin_exec, begin_group_exit, notify_parent_of_exit, send_group, send_pgrp, send_source,
-    send_task,
+    begin_exec, begin_group_exit, notify_parent_of_exit, remove_source, send_group, send_pgrp,
+    send_source, send_task,
 };
 pub use stop::{exit_signals, is_orphaned, signal_orphaned_group};
 

@@ -6,6 +6,7 @@ use super::{SigHand, stop};
 use crate::error::{Result, err};
 use crate::sched::RunState;
 use crate::task::{ExitStatus, GroupInner, Pid, Task, ThreadGroup, pids};
+use crate::vfs::PollEvents;
 use abi::errno::Errno;
 use abi::signal::{
     self as sig, SIG_IGN, SIGCHLD, SIGCONT, SIGKILL, SIGRTMIN, SaFlags, SigSet, Siginfo,
@@ -50,6 +51,19 @@ pub fn send_source(
     send(task, whole, info, false, Some(source)).unwrap_or(false)
 }
 
+/// Takes back the queued signals of a timer.
+pub fn remove_source(group: &ThreadGroup, source: &Arc<dyn SignalSource>) {
+    let mut gone = Vec::new();
+    {
+        let mut inner = group.inner.lock();
+        gone.extend(inner.pending.remove_source(source));
+        for thread in &inner.threads {
+            gone.extend(thread.signal.lock().pending.remove_source(source));
+        }
+    }
+    drop(gone);
+}
+
 /// What is left to do when the locks are released.
 #[derive(Default)]
 struct After {
@@ -87,7 +101,7 @@ pub(super) fn send(
     if let Some(notice) = after.notify {
         notice.deliver(group);
     }
-    sighand.arrival.wake_all();
+    sighand.arrival.wake_all_events(PollEvents::IN);
     result
 }
 

@@ -17,6 +17,8 @@ pub mod signal;
 pub mod splice;
 pub mod stat;
 pub mod table;
+pub mod time;
+pub mod timer;
 pub mod wait;
 
 pub use crate::task::Context;

@@ -2,16 +2,19 @@
 
 use crate::error::{Error, Result, err};
 use crate::sched;
+use crate::signal::signalfd::{self, SignalFd};
 use crate::signal::{self, TemporaryMask};
 use crate::sync::{Deadline, WaitQueue};
 use crate::syscall::Context;
 use crate::task::{Task, pids};
 use crate::user::UserPtr;
 use abi::errno::Errno;
+use abi::fs::OpenFlags;
 use abi::signal::{
     KernelSigaction, MINSIGSTKSZ, SI_TKILL, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGSET_SIZE,
-    SaFlags, SigSet, SigStack, Siginfo, valid,
+    SaFlags, SfdFlags, SigSet, SigStack, Siginfo, valid,
 };
+use abi::task::RLIMIT_NOFILE;
 use abi::time::Timespec;
 use std::sync::Arc;
 
@@ -293,4 +296,35 @@ pub fn restart_syscall(cx: &mut Context) -> Result<u64> {
         Some(block) => block(cx),
         None => err(Errno::EINTR),
     }
+}
+
+pub fn signalfd4(
+    cx: &mut Context,
+    fd: i32,
+    mask: UserPtr<SigSet>,
+    size: usize,
+    flags: u32,
+) -> Result<i32> {
+    check_size(size)?;
+    let mask = mask.read()?;
+    let flags = SfdFlags::from_bits_retain(flags);
+    if flags.unknown_bits() != 0 {
+        return err(Errno::EINVAL);
+    }
+    let files = cx.task.files();
+    if fd == -1 {
+        let status = OpenFlags::from_bits_retain((flags & SfdFlags::SFD_NONBLOCK).bits());
+        let file = signalfd::open(mask, OpenFlags::O_RDWR | status);
+        let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
+        return files.install(file, flags.contains(SfdFlags::SFD_CLOEXEC), 0, limit);
+    }
+    match files.get(fd)?.ops_as::<SignalFd>() {
+        Some(signalfd) => signalfd.set_mask(mask),
+        None => return err(Errno::EINVAL),
+    }
+    Ok(fd)
+}
+
+pub fn signalfd(cx: &mut Context, fd: i32, mask: UserPtr<SigSet>, size: usize) -> Result<i32> {
+    signalfd4(cx, fd, mask, size, 0)
 }

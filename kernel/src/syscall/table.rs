@@ -170,6 +170,8 @@ const SIGNAL: &[Row] = rows! {
     SYS_RT_SIGSUSPEND => signal::rt_sigsuspend, Full;
     SYS_SIGALTSTACK => signal::sigaltstack, Full;
     SYS_PAUSE => signal::pause, Full;
+    SYS_SIGNALFD => signal::signalfd, Full;
+    SYS_SIGNALFD4 => signal::signalfd4, Full;
     SYS_KILL => signal::kill, Full;
     SYS_TKILL => signal::tkill, Full;
     SYS_TGKILL => signal::tgkill, Full;
@@ -179,7 +181,29 @@ const SIGNAL: &[Row] = rows! {
 const MEMORY: &[Row] = rows! {};
 
 // Time and timers
-const TIME: &[Row] = rows! {};
+const TIME: &[Row] = rows! {
+    SYS_NANOSLEEP => super::time::nanosleep, Full;
+    SYS_CLOCK_NANOSLEEP => super::time::clock_nanosleep, Full;
+    SYS_CLOCK_GETTIME => super::time::clock_gettime, Full;
+    SYS_CLOCK_GETRES => super::time::clock_getres, Full;
+    SYS_CLOCK_SETTIME => super::time::clock_settime, Full;
+    SYS_GETTIMEOFDAY => super::time::gettimeofday, Full;
+    SYS_SETTIMEOFDAY => super::time::settimeofday, Full;
+    SYS_TIME => super::time::time, Full;
+    SYS_ADJTIMEX => super::time::adjtimex, Partial, "the clock's rate is the host's";
+    SYS_CLOCK_ADJTIME => super::time::clock_adjtime, Partial, "the clock's rate is the host's";
+    SYS_GETITIMER => super::timer::getitimer, Full;
+    SYS_SETITIMER => super::timer::setitimer, Full;
+    SYS_ALARM => super::timer::alarm, Full;
+    SYS_TIMER_CREATE => super::timer::timer_create, Full;
+    SYS_TIMER_SETTIME => super::timer::timer_settime, Full;
+    SYS_TIMER_GETTIME => super::timer::timer_gettime, Full;
+    SYS_TIMER_GETOVERRUN => super::timer::timer_getoverrun, Full;
+    SYS_TIMER_DELETE => super::timer::timer_delete, Full;
+    SYS_TIMERFD_CREATE => super::timer::timerfd_create, Full;
+    SYS_TIMERFD_SETTIME => super::timer::timerfd_settime, Full;
+    SYS_TIMERFD_GETTIME => super::timer::timerfd_gettime, Full;
+};
 
 // Futexes and scheduling
 const SCHED: &[Row] = rows! {};

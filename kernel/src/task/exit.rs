@@ -92,6 +92,7 @@ pub fn finish(cx: Context) {
     drop(task.set_files(None));
     drop_paths(&task);
     if last {
+        crate::time::exit_timers(&group);
         jobs::leave_terminal(&group);
     }
     notify(&task, last);

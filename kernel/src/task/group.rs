@@ -4,7 +4,7 @@ use super::{Pid, Task};
 use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
-use abi::task::{RLIM_NLIMITS, Rlimit};
+use abi::task::{RLIMIT_CPU, RLIM_NLIMITS, Rlimit};
 use abi::time::{Rusage, Timeval};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -57,9 +57,10 @@ impl Accounting {
     /// What one thread has used so far.
     pub fn of_task(task: &Task) -> Accounting {
         let entity = &task.sched;
+        let (utime_ns, stime_ns) = entity.times();
         Accounting {
-            utime_ns: entity.utime_ns.load(Ordering::Relaxed),
-            stime_ns: entity.stime_ns.load(Ordering::Relaxed),
+            utime_ns,
+            stime_ns,
             voluntary: entity.voluntary_switches.load(Ordering::Relaxed),
             involuntary: entity.involuntary_switches.load(Ordering::Relaxed),
             minor_faults: task.minor_faults.load(Ordering::Relaxed),
@@ -146,6 +147,7 @@ pub struct ThreadGroup {
     pub unkillable: AtomicBool,
     /// Index of the thread that took a process's signal last.
     pub signal_turn: AtomicU32,
+    pub timers: crate::time::GroupTimers,
     /// Threads not yet ended.
     pub live: AtomicU32,
     /// CLOCK_MONOTONIC nanoseconds at the start.
@@ -154,6 +156,10 @@ pub struct ThreadGroup {
 
 impl ThreadGroup {
     pub fn new(pid: Pid, inner: GroupInner) -> Arc<ThreadGroup> {
+        let timers = crate::time::GroupTimers::default();
+        timers
+            .cpu
+            .inherit_limit(inner.rlimits[RLIMIT_CPU as usize].rlim_cur);
         Arc::new(ThreadGroup {
             pid,
             inner: Lock::new(Rank::GROUP, inner),
@@ -164,6 +170,7 @@ impl ThreadGroup {
             stopping: AtomicI32::new(0),
             unkillable: AtomicBool::new(pid == 1),
             signal_turn: AtomicU32::new(0),
+            timers,
             live: AtomicU32::new(1),
             start_ns: AtomicU64::new(crate::time::monotonic_ns()),
         })

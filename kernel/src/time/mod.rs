@@ -1,7 +1,15 @@
 //! Time: the clocks as the kernel reads them, and timers.
 
+pub mod clock;
 pub mod cpu;
+pub mod itimer;
+pub mod posix;
+pub mod sleep;
 pub mod timer;
+pub mod timerfd;
+
+use crate::task::ThreadGroup;
+use std::sync::Arc;
 
 /// CLOCK_MONOTONIC in nanoseconds; what the vDSO also tells.
 pub fn monotonic_ns() -> u64 {
@@ -22,6 +30,25 @@ pub fn now() -> abi::time::Timespec {
     }
 }
 
-/// A process's interval timers.
+/// A process's interval timers. Not inherited by fork; execve keeps the itimers.
+#[derive(Default)]
+pub struct GroupTimers {
+    pub real: itimer::RealTimer,
+    pub cpu: cpu::CpuTimers,
+    pub posix: posix::Table,
+}
+
+/// The process has ended: nothing fires any more.
+pub fn exit_timers(group: &Arc<ThreadGroup>) {
+    group.timers.real.set(group, 0, 0);
+    group.timers.posix.clear();
+}
+
+/// The process executes a new program: POSIX timers go (exit_itimers() in begin_new_exec()).
+pub fn exec_timers(group: &Arc<ThreadGroup>) {
+    group.timers.posix.clear();
+}
+
+/// Placeholder of the guarded part of a process; the timers have locks of their own.
 #[derive(Default)]
 pub struct ItimerSlots {}

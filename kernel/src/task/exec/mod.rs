@@ -248,6 +248,7 @@ fn take_over(
     let sp = stack::build(&mut loaded, args, env, filename, &cred, secure, randomize);
     install(cx, &loaded, sp)?;
 
+    crate::time::exec_timers(&task.group);
     reset_signals(&task);
     task.set_comm(comm);
     task.robust_list.store(0, Relaxed);
