@@ -1,11 +1,20 @@
 //! A new program's memory: execve says here what its address space is to hold.
 
-use super::Mm;
+use super::change::Change;
+use super::map::settle_file;
+use super::pagecache::{self, Mapping};
+use super::place::TopDown;
+use super::vma::{Backing, VmFlags, Vma};
+use super::{Inner, Mm, rmap, sizes};
 use crate::error::{Result, err};
-use crate::vfs::{File, Sink};
+use crate::vfs::{File, Source};
 use abi::errno::Errno;
-use platform::{GuestThread, MapOp, PAGE_SIZE, Prot, ThreadState};
-use std::sync::Arc;
+use platform::{PAGE_SIZE, Prot, TASK_SIZE};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+/// Stack below the arguments that is there at the start; the rest grows (fs/exec.c:setup_arg_pages()).
+const STACK_START: u64 = 128 << 10;
 
 /// One range of a program.
 #[derive(Clone)]
@@ -80,114 +89,164 @@ impl Image {
     }
 }
 
-fn refused<E>(_: E) -> crate::error::Error {
-    crate::error::Error::new(Errno::ENOMEM)
+const MAY_ALL: VmFlags = VmFlags::MAYREAD
+    .union(VmFlags::MAYWRITE)
+    .union(VmFlags::MAYEXEC);
+
+fn flags_of(prot: Prot) -> VmFlags {
+    let mut flags = MAY_ALL;
+    flags.set(VmFlags::READ, prot.read);
+    flags.set(VmFlags::WRITE, prot.write);
+    flags.set(VmFlags::EXEC, prot.exec);
+    flags.set(VmFlags::ACCOUNT, prot.write);
+    flags
 }
 
-fn read_all(file: &File, offset: u64, buf: &mut [u8]) -> Result<usize> {
-    let mut done = 0;
-    while done < buf.len() {
-        let mut at = offset + done as u64;
-        match file
-            .ops()
-            .read(file, &mut Sink::kernel(&mut buf[done..]), &mut at)?
-        {
-            0 => break,
-            n => done += n,
-        }
+fn area(start: u64, len: u64, flags: VmFlags, backing: Backing, name: Option<&str>) -> Vma {
+    Vma {
+        start,
+        end: start + len,
+        flags,
+        backing,
+        name: name.map(Arc::from),
+        kept: Vec::new(),
     }
-    Ok(done)
+}
+
+impl ImageMap {
+    /// The area of this range; a file's first pages are read.
+    fn vma(&self) -> Result<Vma> {
+        let mut flags = flags_of(self.prot);
+        let backing = match &self.file {
+            None => Backing::Anon,
+            Some((file, offset)) => {
+                let mapping = file.ops().mapping(file)?;
+                settle_file(&mapping, *offset, self.len, false);
+                flags.set(VmFlags::COW, self.prot.write);
+                Backing::File {
+                    mapping,
+                    file: Some(file.clone()),
+                    offset: *offset,
+                }
+            }
+        };
+        Ok(area(self.addr, self.len, flags, backing, None))
+    }
 }
 
 impl Mm {
     /// A new address space with nothing in it. EAGAIN when the host has no process for it.
     pub fn new_empty() -> Result<Arc<Mm>> {
-        match super::pagecache::platform().new_address_space() {
+        match pagecache::platform().new_address_space() {
             Ok(aspace) => Ok(Mm::new(aspace)),
             Err(_) => err(Errno::EAGAIN),
         }
     }
 
-    /// Removes everything.
+    /// Removes everything. ENOMEM.
     pub fn clear(&self) -> Result<()> {
-        self.address_space().clear().map_err(refused)
+        let mut inner = self.inner.lock();
+        let old = std::mem::replace(&mut *inner, Inner::empty());
+        for vma in old.vmas.iter() {
+            rmap::unlink(self.id, vma);
+        }
+        sizes::commit(old.vmas.counts().committed, 0);
+        let cleared = self.aspace.clear();
+        self.membarrier.store(0, Ordering::Relaxed);
+        drop(inner);
+        drop(old);
+        cleared.map_err(|_| Errno::ENOMEM.into())
     }
 
-    /// Maps what `image` says into an empty address space. ENOMEM, EIO.
+    /// Maps what `image` says into an empty address space, in one request to the host. ENOMEM, EIO.
     pub fn install(&self, image: &Image) -> Result<()> {
-        let anon = |addr, len| MapOp::Anon {
-            addr,
-            len,
-            prot: Prot::RW,
-            noreserve: true,
-        };
-        let stack_len = image.stack_limit.clamp(1 << 17, 1 << 26) & !(PAGE_SIZE - 1);
-        let mut ops: Vec<MapOp> = image.maps.iter().map(|m| anon(m.addr, m.len)).collect();
-        ops.push(anon(image.stack_top - stack_len, stack_len));
-        ops.push(anon(image.vdso_header(), image.vdso_len() - PAGE_SIZE));
-        ops.push(MapOp::File {
-            addr: image.vdso,
-            len: PAGE_SIZE,
-            prot: Prot {
-                read: true,
-                ..Prot::NONE
+        let areas: Vec<Vma> = image
+            .maps
+            .iter()
+            .map(ImageMap::vma)
+            .collect::<Result<_>>()?;
+        let (vdso, vdso_len) = vdso()?;
+        let mut change = self.change();
+        let inner = &mut *change.inner;
+        inner.layout = image.layout;
+        inner.exe = Some(image.exe.clone());
+        inner.auxv = image.auxv.clone();
+        inner.top = TopDown::new(image.layout.mmap_base);
+        inner.legacy_base =
+            (image.stack_limit == u64::MAX).then_some((TASK_SIZE / 3).next_multiple_of(PAGE_SIZE));
+        for vma in areas {
+            change.install(vma);
+        }
+        change.install_stack(image)?;
+        let kernel = VmFlags::DONTEXPAND | VmFlags::MAYREAD | VmFlags::READ;
+        change.install(area(
+            image.vdso,
+            PAGE_SIZE,
+            kernel | VmFlags::DONTDUMP,
+            Backing::Kernel {
+                offset: platform::clock::vvar_offset(),
             },
-            offset: platform::clock::vvar_offset(),
-            private: false,
-            may_write: false,
-            populate: false,
-        });
-        self.address_space().apply(&ops).map_err(refused)?;
-        let mut protect = vec![MapOp::Protect {
-            addr: image.vdso_header(),
-            len: image.vdso_len() - PAGE_SIZE,
-            prot: Prot {
-                read: true,
-                exec: true,
-                ..Prot::NONE
+            Some("[vvar]"),
+        ));
+        change.install(area(
+            image.vdso_header(),
+            vdso_len,
+            kernel | VmFlags::EXEC | VmFlags::MAYEXEC | VmFlags::MAYWRITE,
+            Backing::File {
+                mapping: vdso,
+                file: None,
+                offset: 0,
             },
-        }];
+            Some("[vdso]"),
+        ));
+        change.finish_now()?;
         for map in &image.maps {
-            if let Some((file, offset)) = &map.file {
-                let end = map.zero_from.map_or(map.len, |at| at - map.addr);
-                let mut bytes = vec![0; end as usize];
-                let got = read_all(file, *offset, &mut bytes)?;
-                if self.write(map.addr, &bytes[..got]) != got {
-                    return err(Errno::ENOMEM);
+            if let Some(from) = map.zero_from
+                && map.prot.write
+            {
+                let zeros = vec![0; (map.addr + map.len - from) as usize];
+                if self.write(from, &zeros) != zeros.len() {
+                    return err(Errno::EFAULT);
                 }
             }
-            protect.push(MapOp::Protect {
-                addr: map.addr,
-                len: map.len,
-                prot: map.prot,
-            });
         }
-        let vdso = platform::vdso::image();
-        let stack_at = image.stack_top - image.stack.len() as u64;
-        if self.write(image.vdso_header(), vdso) != vdso.len()
-            || self.write(stack_at, &image.stack) != image.stack.len()
-        {
+        let at = image.stack_top - image.stack.len() as u64;
+        if self.write(at, &image.stack) != image.stack.len() {
             return err(Errno::ENOMEM);
         }
-        if image.executable_stack {
-            protect.push(MapOp::Protect {
-                addr: image.stack_top - stack_len,
-                len: stack_len,
-                prot: Prot {
-                    exec: true,
-                    ..Prot::RW
-                },
-            });
-        }
-        self.address_space().apply(&protect).map_err(refused)
+        Ok(())
     }
+}
 
-    /// Copies the address space for fork(2); `state` is what the child's only thread starts with. EAGAIN when the host
-    /// has no process or memory for it.
-    pub fn fork(&self, state: &ThreadState) -> Result<(Arc<Mm>, GuestThread)> {
-        match self.address_space().fork(state) {
-            Ok((aspace, guest)) => Ok((Mm::new(aspace), guest)),
-            Err(_) => err(Errno::EAGAIN),
+impl Change<'_> {
+    fn install_stack(&mut self, image: &Image) -> Result<()> {
+        let used = (image.stack.len() as u64).next_multiple_of(PAGE_SIZE);
+        let room = image.stack_limit.max(used) & !(PAGE_SIZE - 1);
+        let len = (used + STACK_START).min(room);
+        if len > image.stack_top {
+            return err(Errno::ENOMEM);
         }
+        let prot = Prot {
+            exec: image.executable_stack,
+            ..Prot::RW
+        };
+        let start = image.stack_top - len;
+        let flags = flags_of(prot) | VmFlags::GROWSDOWN;
+        self.install(area(start, len, flags, Backing::Anon, None));
+        Ok(())
     }
+}
+
+/// The vDSO's pages, made once for all programs, and their length in bytes.
+fn vdso() -> Result<(Arc<Mapping>, u64)> {
+    static IMAGE: OnceLock<Arc<Mapping>> = OnceLock::new();
+    let image = platform::vdso::image();
+    let len = (image.len() as u64).next_multiple_of(PAGE_SIZE);
+    if let Some(mapping) = IMAGE.get() {
+        return Ok((mapping.clone(), len));
+    }
+    let mapping = Mapping::new(None, 0);
+    mapping.write(&mut Source::kernel(image), 0)?;
+    mapping.set_size(len)?;
+    Ok((IMAGE.get_or_init(|| mapping).clone(), len))
 }

@@ -89,3 +89,4 @@ macro_rules! flag_arg {
     };
 }
 flag_arg!(abi::fs::OpenFlags: u32, abi::fs::RenameFlags: u32);
+flag_arg!(abi::mm::ProtFlags: u32, abi::mm::MapFlags: u32, abi::mm::MremapFlags: u32);

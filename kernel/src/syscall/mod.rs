@@ -8,6 +8,7 @@ pub mod epoll;
 pub mod event;
 pub mod exec;
 pub mod file;
+pub mod mm;
 pub mod open;
 pub mod path;
 pub mod pipe;

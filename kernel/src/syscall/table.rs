@@ -3,7 +3,7 @@
 //! `docs/syscalls.md` is made from it.
 
 use super::{
-    Context, Handler, attr, data, dir, exec, file, open, path, process, signal, stat, wait,
+    Context, Handler, attr, data, dir, exec, file, mm, open, path, process, signal, stat, wait,
 };
 use crate::error::Result;
 use crate::task::Task;
@@ -178,7 +178,13 @@ const SIGNAL: &[Row] = rows! {
 };
 
 // Memory
-const MEMORY: &[Row] = rows! {};
+const MEMORY: &[Row] = rows! {
+    SYS_MMAP => mm::mmap, Full, "no huge pages";
+    SYS_MUNMAP => mm::munmap, Full;
+    SYS_MPROTECT => mm::mprotect, Full;
+    SYS_MREMAP => mm::mremap, Full;
+    SYS_BRK => mm::brk, Full;
+};
 
 // Time and timers
 const TIME: &[Row] = rows! {

@@ -71,6 +71,11 @@ pub fn limit_bytes() -> u64 {
     LIMIT.load(Ordering::Relaxed).saturating_mul(PAGE)
 }
 
+/// Pages in use by all mappings.
+pub fn allocated_pages() -> u64 {
+    USED.load(Ordering::Relaxed)
+}
+
 /// Bytes of pages in use.
 pub fn used_bytes() -> u64 {
     USED.load(Ordering::Relaxed) * PAGE

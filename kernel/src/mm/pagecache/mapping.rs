@@ -26,9 +26,9 @@ pub trait MapUser: Send + Sync {
 struct User {
     id: u64,
     user: Weak<dyn MapUser>,
-    vmas: usize,
-    /// Of these, private ones that may hold copies.
-    cow: usize,
+    pages: u64,
+    /// Of these, in private vmas that may hold copies.
+    cow: u64,
 }
 
 #[derive(Default)]
@@ -183,35 +183,43 @@ impl Mapping {
         !self.state.lock().users.is_empty()
     }
 
-    /// Counts one more vma of the address space `id`. `cow`: private and writable. `shared_write`: guests may write to
-    /// the pages themselves.
-    pub fn add_user(&self, id: u64, user: &Weak<dyn MapUser>, cow: bool, shared_write: bool) {
+    /// Counts `pages` more of the address space `id`. `cow`: private and writable. `shared_write`: guests may write
+    /// to the pages themselves.
+    pub fn add_user(
+        &self,
+        id: u64,
+        user: &Weak<dyn MapUser>,
+        pages: u64,
+        cow: bool,
+        shared_write: bool,
+    ) {
         if shared_write {
             self.guest_written.store(true, Ordering::Relaxed);
         }
+        let cow = if cow { pages } else { 0 };
         let mut state = self.state.lock();
         match state.users.iter_mut().find(|u| u.id == id) {
             Some(u) => {
-                u.vmas += 1;
-                u.cow += usize::from(cow);
+                u.pages += pages;
+                u.cow += cow;
             }
             None => state.users.push(User {
                 id,
                 user: user.clone(),
-                vmas: 1,
-                cow: usize::from(cow),
+                pages,
+                cow,
             }),
         }
     }
 
-    /// Takes back one [`add_user`](Self::add_user).
-    pub fn remove_user(&self, id: u64, cow: bool) {
+    /// Takes back `pages` of an [`add_user`](Self::add_user).
+    pub fn remove_user(&self, id: u64, pages: u64, cow: bool) {
         let mut state = self.state.lock();
         if let Some(at) = state.users.iter().position(|u| u.id == id) {
             let user = &mut state.users[at];
-            user.vmas -= 1;
-            user.cow -= usize::from(cow);
-            if user.vmas == 0 {
+            user.pages -= pages;
+            user.cow -= if cow { pages } else { 0 };
+            if user.pages == 0 {
                 state.users.swap_remove(at);
             }
         }

@@ -11,7 +11,7 @@ mod mapping;
 mod ranges;
 mod transfer;
 
-pub use accounting::{Quota, limit_bytes, reclaim, set_limit, used_bytes};
+pub use accounting::{Quota, allocated_pages, limit_bytes, reclaim, set_limit, used_bytes};
 pub use mapping::{MapUser, Mapping};
 pub use ranges::CacheRange;
 

@@ -152,7 +152,8 @@ mod tests {
         let mut live: Vec<(u64, u64)> = Vec::new();
         for _ in 0..4000 {
             if below(3) > 0 || live.is_empty() {
-                let len = 1 + below(1 << (12 + below(22)));
+                let bits = 12 + below(22);
+                let len = 1 + below(1 << bits);
                 let offset = allocator.allocate(len).expect("room");
                 let size = Allocator::class(len);
                 assert!(size >= len && offset.is_multiple_of(size.min(2 << 20).min(64 << 10)));
