@@ -123,6 +123,23 @@ impl Drop for Mapping {
     }
 }
 
+/// Whether a thread sleeps (rather than runs, or waits for a CPU or for the host's disk), and its CPU time in nanoseconds;
+/// `None` when it is gone.
+pub fn thread_activity(pid: i32, tid: i32) -> Option<(bool, u64)> {
+    let read = |what| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{what}")).ok();
+    let stat = read("stat")?;
+    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    // Without CONFIG_SCHED_INFO: user and system time in ticks of 10 ms.
+    let ticks = || {
+        let mut f = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+        Some((f.next()?.parse::<u64>().ok()? + f.next()?.parse::<u64>().ok()?) * 10_000_000)
+    };
+    let ran = read("schedstat")
+        .and_then(|s| s.split(' ').next()?.parse().ok())
+        .or_else(ticks)?;
+    Some((state == 'S', ran))
+}
+
 /// Pins a host thread (0: the caller) to one CPU.
 pub fn set_affinity(tid: i32, cpu: usize) -> io::Result<()> {
     let mut set = [0u64; 16];

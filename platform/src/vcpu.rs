@@ -28,8 +28,12 @@ const IN_GUEST: u32 = 2;
 const IDLE: u32 = 4;
 const KICKER: u32 = 0x100;
 
-/// How long a guest thread may take to obey a kick.
-const PATIENCE_NS: u64 = 1_000_000_000;
+/// Time between two looks of the watchdog.
+const LOOK_NS: u64 = 500_000_000;
+/// Looks in a row that must find a kick unanswered before a process is killed, and how long the thread must have run
+/// meanwhile, unless it sleeps. Counted in looks, not in time: a machine that was frozen for a while isn't at fault.
+const MAX_LATE: u32 = 3;
+const COULD_OBEY_NS: u64 = 50_000_000;
 
 /// One virtual CPU. Shared with whoever may kick it.
 pub struct Vcpu {
@@ -191,8 +195,8 @@ impl Vcpu {
     }
 }
 
-/// Looks once a second whether guest threads that a vCPU waits for still exist, and kills those that don't obey a kick.
-/// Sleeps while no vCPU is in a guest.
+/// Looks twice a second whether guest threads that a vCPU waits for still exist, and kills those that don't obey a kick.
+/// Keeps the clock true at the same time.
 #[derive(Default)]
 pub(crate) struct Watchdog {
     vcpus: Mutex<Vec<Weak<Vcpu>>>,
@@ -210,33 +214,59 @@ impl Watchdog {
                     m.watchdog.look(&mut seen);
                     clock::follow_host();
                     drop(m);
-                    std::thread::sleep(Duration::from_nanos(PATIENCE_NS / 2));
+                    std::thread::sleep(Duration::from_nanos(LOOK_NS));
                 }
             })?;
         Ok(())
     }
 
-    fn look(&self, seen: &mut Vec<u64>) {
+    fn look(&self, seen: &mut Vec<Seen>) {
         let vcpus = self.vcpus.lock().unwrap();
-        seen.resize(vcpus.len(), 0);
+        seen.resize_with(vcpus.len(), Seen::default);
         for (v, seen) in vcpus.iter().zip(seen) {
             let Some(v) = v.upgrade() else { continue };
             let entries = v.entries.load(Ordering::Relaxed);
-            let stuck = entries == *seen && v.in_guest();
-            *seen = entries;
+            let stuck = entries == seen.entries && v.in_guest();
+            seen.entries = entries;
             if !stuck {
+                seen.late = 0;
                 continue;
             }
             let kicked = v.kicked_at.load(Ordering::Relaxed);
-            let late = kicked != 0 && clock::monotonic_ns().saturating_sub(kicked) > PATIENCE_NS;
+            if kicked == 0 || clock::monotonic_ns().saturating_sub(kicked) < LOOK_NS {
+                seen.late = 0;
+                v.with_guest(|pid, tid| sys::tgkill(pid, tid, 0));
+                continue;
+            }
             v.with_guest(|pid, tid| {
-                // It may have gone on to another guest thread since.
-                if late && v.entries.load(Ordering::Relaxed) == entries {
-                    sys::kill(pid);
+                let Some((sleeps, ran)) = sys::thread_activity(pid, tid) else {
                     return Err(libc::ESRCH);
+                };
+                if seen.late == 0 {
+                    seen.ran = ran;
                 }
-                sys::tgkill(pid, tid, 0)
+                seen.late += 1;
+                // One that the host doesn't let run can't obey.
+                let could_obey = sleeps || ran.saturating_sub(seen.ran) > COULD_OBEY_NS;
+                if seen.late < MAX_LATE
+                    || !could_obey
+                    || v.entries.load(Ordering::Relaxed) != entries
+                {
+                    return Ok(());
+                }
+                sys::kill(pid);
+                Err(libc::ESRCH)
             });
         }
     }
+}
+
+/// What the watchdog remembers of a vCPU.
+#[derive(Default)]
+struct Seen {
+    entries: u64,
+    /// Looks that found a kick unanswered.
+    late: u32,
+    /// CPU time of the guest thread at the first of them, nanoseconds.
+    ran: u64,
 }
