@@ -2,6 +2,7 @@
 //! traits that `drivers` implement. Entry points: `boot` from `linux`, `syscall::table` from guests.
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod device;
 pub mod error;
 pub mod fs;
@@ -22,3 +23,9 @@ pub mod vfs;
 
 pub use abi::errno::Errno;
 pub use error::{Error, Result, err};
+
+/// `uname -r`: the Linux whose behaviour programs find here.
+pub const RELEASE: &str = "6.12.0-umlaut";
+
+/// `uname -v`.
+pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC Umlaut";

@@ -2,6 +2,7 @@
 
 pub mod devtmpfs;
 pub mod overlay;
+pub mod pseudo;
 pub mod tmpfs;
 
 use crate::error::{Result, err};

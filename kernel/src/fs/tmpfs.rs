@@ -111,7 +111,7 @@ impl TmpFs {
             quota: Quota::new(options.size.map_or(u64::MAX, |bytes| bytes / 4096)),
             next_ino: AtomicU64::new(1),
             inodes: AtomicU64::new(0),
-            root: Lock::new(Rank::SUPER, None),
+            root: Lock::new(Rank::LEAF, None),
             me: me.clone(),
         });
         let new = NewNode {

@@ -19,6 +19,7 @@ pub(super) struct Place {
 /// An inode of an overlay.
 pub struct OvlInode {
     pub(super) fs: Weak<OverlayFs>,
+    me: Weak<OvlInode>,
     kind: InodeKind,
     ino: u64,
     key: (bool, u64),
@@ -41,13 +42,15 @@ impl OvlInode {
             (None, None) => return err(Errno::ENOENT),
         };
         // Names of one directory may show different layers of it, so only other objects are shared.
-        let shared = real.kind() != InodeKind::Directory;
+        let kind = real.kind();
+        let shared = kind != InodeKind::Directory;
         if shared && let Some(known) = fs.inodes.lock().get(&key).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let inode = Arc::new(OvlInode {
+        let inode = Arc::new_cyclic(|me| OvlInode {
             fs: Arc::downgrade(fs),
-            kind: real.kind(),
+            me: me.clone(),
+            kind,
             // Upper numbers start at 1 as the lower ones do: kept apart by the top bit (xino).
             ino: if key.0 { key.1 | 1 << 63 } else { key.1 },
             key,
@@ -90,10 +93,6 @@ impl OvlInode {
         }
     }
 
-    fn me(self: &OvlInode, own: &Arc<dyn Inode>) -> Result<Arc<OvlInode>> {
-        downcast(own)
-    }
-
     /// This directory's upper inode, copied up if need be.
     fn upper_dir(&self) -> Result<Arc<dyn Inode>> {
         if self.kind != InodeKind::Directory {
@@ -121,21 +120,8 @@ impl OvlInode {
         }
     }
 
-    /// This inode found again as itself through its parent.
     fn myself(&self) -> Result<Arc<OvlInode>> {
-        let fs = self.fs()?;
-        if self.place.lock().is_none() {
-            return fs.root.lock().clone().ok_or_else(|| Errno::ENOENT.into());
-        }
-        OvlInode::new(
-            &fs,
-            self.place.lock().as_ref().map(|p| Place {
-                parent: p.parent.clone(),
-                name: p.name.clone(),
-            }),
-            self.upper(),
-            self.lower.clone(),
-        )
+        self.me.upgrade().ok_or_else(|| Error::new(Errno::ESTALE))
     }
 }
 
@@ -246,7 +232,7 @@ impl Inode for OvlInode {
     }
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<()> {
-        let target = self.me(target)?.copy_up(true)?;
+        let target = downcast(target)?.copy_up(true)?;
         let upper = self.upper_dir()?;
         Self::remove_whiteout(&upper, name)?;
         upper.link(name, &target)

@@ -58,7 +58,7 @@ impl OverlayFs {
             upper_fs,
             copying: Mutex::new(()),
             inodes: Lock::new(Rank::INODE, HashMap::new()),
-            root: Lock::new(Rank::SUPER, None),
+            root: Lock::new(Rank::LEAF, None),
             _lower_fs: lower_fs,
         });
         let root = OvlInode::new(&fs, None, Some(upper), Some(lower))?;

@@ -1,0 +1,354 @@
+//! The command line: options of the kernel, words for init, and refusals by name of what isn't there yet.
+//!
+//! Each argument is one option; what isn't swallowed makes up /proc/cmdline, as in User-Mode Linux.
+
+use std::path::PathBuf;
+
+/// Bytes that /proc/cmdline may have.
+const CMDLINE_MAX: usize = 4096;
+/// Smallest memory that a machine starts with, bytes.
+const MEM_MIN: u64 = 20 << 20;
+
+/// What the root file system is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The host's tree under an overlay in memory.
+    HostTree,
+    /// A hostfs directory, writable with `rw` (`rootfstype=hostfs rootflags=<dir>`).
+    HostFs(String),
+}
+
+/// The machine that the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub root: Root,
+    pub read_only: bool,
+    pub init: Option<String>,
+    /// Bytes; None for the default.
+    pub mem: Option<u64>,
+    pub ncpus: usize,
+    /// `con=` and `conN=` as given: number (None for all) and channel.
+    pub consoles: Vec<(Option<u32>, String)>,
+    pub umid: Option<String>,
+    pub uml_dir: Option<PathBuf>,
+    pub hostfs_root: Option<String>,
+    pub hostfs_append: bool,
+    pub quiet: bool,
+    pub noreboot: bool,
+    pub init_args: Vec<String>,
+    pub init_env: Vec<String>,
+    /// The text of /proc/cmdline.
+    pub cmdline: String,
+}
+
+/// What the arguments come down to.
+#[derive(Debug)]
+pub enum Parsed {
+    Boot(Box<Options>),
+    /// Print this on standard output and exit with 0.
+    Print(String),
+}
+
+/// Options of User-Mode Linux that Umlaut doesn't have yet, with what they are for.
+const LATER: &[(&str, &str)] = &[
+    ("ubd", "disks"),
+    ("eth", "network devices"),
+    ("vec", "network devices"),
+    ("ssl", "serial lines"),
+    ("mconsole", "the management console"),
+    ("initrd=", "initial RAM disks"),
+    ("xterm=", "terminal emulator windows"),
+    ("iomem=", "I/O memory"),
+    ("virtio_uml.", "virtio devices"),
+    ("time-travel", "time travel"),
+    ("dtb=", "device trees"),
+    ("dsp=", "audio"),
+    ("mixer=", "audio"),
+    ("fake_ide", "IDE entries"),
+    (
+        "seccomp=",
+        "a choice of how guest code runs (Umlaut has one way)",
+    ),
+    ("nosysemu", "ptrace options (Umlaut doesn't use ptrace)"),
+];
+
+/// Parses the arguments behind the program's name. `root_fs_here`: a file `root_fs` lies in the current directory.
+pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
+    let mut o = Options {
+        root: Root::HostTree,
+        read_only: false,
+        init: None,
+        mem: None,
+        ncpus: 1,
+        consoles: Vec::new(),
+        umid: None,
+        uml_dir: None,
+        hostfs_root: None,
+        hostfs_append: false,
+        quiet: false,
+        noreboot: false,
+        init_args: Vec::new(),
+        init_env: Vec::new(),
+        cmdline: String::new(),
+    };
+    let mut forwarded: Vec<&str> = Vec::new();
+    let (mut root, mut fstype, mut flags, mut console) = (None, None, None, false);
+    let mut rest = args.iter().enumerate();
+    while let Some((i, arg)) = rest.next() {
+        if i == 0 && arg.starts_with(' ') {
+            continue;
+        }
+        let (key, value) = arg
+            .split_once('=')
+            .map_or((arg.as_str(), None), |(k, v)| (k, Some(v)));
+        if arg == "--" {
+            forwarded.push(arg);
+            for (_, word) in rest.by_ref() {
+                forwarded.push(word);
+                o.init_args.push(word.clone());
+            }
+            break;
+        }
+        if arg.starts_with("--version") {
+            return Ok(Parsed::Print(format!("{}\n", kernel::RELEASE)));
+        }
+        if arg.starts_with("--help") {
+            return Ok(Parsed::Print(crate::help::text()));
+        }
+        if arg.starts_with("--showconfig") {
+            return Ok(Parsed::Print(crate::help::config()));
+        }
+        if let Some((name, what)) = LATER.iter().find(|(name, _)| arg.starts_with(name)) {
+            return Err(format!(
+                "option '{arg}': '{}' is not supported yet: {what}. Leave it out.",
+                name.trim_end_matches(['=', '.'])
+            ));
+        }
+        match (key, value) {
+            ("umid", Some(name)) if o.umid.is_none() => {
+                o.umid = Some(name.to_owned());
+                continue;
+            }
+            ("uml_dir", Some(dir)) => {
+                o.uml_dir = Some(PathBuf::from(dir));
+                continue;
+            }
+            ("mem", Some(size)) => {
+                o.mem = Some(memory(size)?);
+                continue;
+            }
+            ("ncpus", Some(n)) => {
+                let n: usize = n.parse().map_err(|_| format!("Couldn't parse '{n}'"))?;
+                o.ncpus = n.clamp(1, 64);
+                continue;
+            }
+            ("hostfs", Some(value)) => {
+                hostfs(&mut o, value);
+                continue;
+            }
+            ("noreboot", None) => {
+                o.noreboot = true;
+                continue;
+            }
+            ("quiet", None) => o.quiet = true,
+            ("root", Some(device)) => root = Some(device.to_owned()),
+            ("rootfstype", Some(kind)) => fstype = Some(kind.to_owned()),
+            ("rootflags", Some(text)) => flags = Some(text.to_owned()),
+            ("ro", None) => o.read_only = true,
+            ("rw", None) => o.read_only = false,
+            ("init", Some(path)) => o.init = Some(path.to_owned()),
+            ("console", Some(_)) => console = true,
+            // A panic ends the process at once whatever the number says.
+            ("panic", Some(n)) => {
+                n.parse::<i64>()
+                    .map_err(|_| format!("option '{arg}': '{n}' is not a number of seconds"))?;
+            }
+            _ if key.starts_with("con") && console_number(key).is_some() => {
+                let channel = value.ok_or_else(|| {
+                    format!("option '{arg}': a channel is missing; write {key}=<channel>, for example {key}=fd:0,fd:1")
+                })?;
+                o.consoles
+                    .push((console_number(key).flatten(), channel.to_owned()));
+            }
+            ("debug" | "single" | "rootwait" | "nosmp", None) | ("loglevel", Some(_)) => {
+                if arg == "single" {
+                    o.init_args.push(arg.clone());
+                }
+            }
+            // Module parameters (a.b=c) are nobody's; everything else unknown is init's.
+            (_, Some(_)) if key.contains('.') => {}
+            (_, Some(_)) => o.init_env.push(arg.clone()),
+            _ => o.init_args.push(arg.clone()),
+        }
+        forwarded.push(arg);
+    }
+    let mut line = forwarded.join(" ");
+    if root.is_none() {
+        line += " root=98:0";
+    }
+    if !console {
+        line += " console=tty0";
+    }
+    if line.len() >= CMDLINE_MAX {
+        return Err("add_arg: Too many command line arguments!".into());
+    }
+    o.cmdline = line.trim_start().to_owned();
+    o.root = choose_root(root, fstype, flags, root_fs_here)?;
+    Ok(Parsed::Boot(Box::new(o)))
+}
+
+fn console_number(key: &str) -> Option<Option<u32>> {
+    let digits = key.strip_prefix("con")?;
+    if digits.is_empty() {
+        Some(None)
+    } else {
+        digits.parse().ok().map(Some)
+    }
+}
+
+fn choose_root(
+    root: Option<String>,
+    fstype: Option<String>,
+    flags: Option<String>,
+    root_fs_here: bool,
+) -> Result<Root, String> {
+    match (root.as_deref(), fstype.as_deref()) {
+        (_, Some("hostfs")) => Ok(Root::HostFs(flags.unwrap_or_else(|| "/".into()))),
+        (_, Some(other)) => {
+            Err(format!("option 'rootfstype={other}': only hostfs can be the root so far; write rootfstype=hostfs rootflags=<directory>"))
+        }
+        (Some(device), None) => Err(format!(
+            "option 'root={device}': disks are not supported yet; leave it out to run on the host's tree, or write rootfstype=hostfs rootflags=<directory>"
+        )),
+        (None, None) if root_fs_here => Err(
+            "the file 'root_fs' in the current directory would be the root disk, but disks are not supported yet; \
+             start in another directory to run on the host's tree"
+                .into(),
+        ),
+        (None, None) => Ok(Root::HostTree),
+    }
+}
+
+/// `<n>[kKmMgG]` with any base, as memparse().
+fn memory(text: &str) -> Result<u64, String> {
+    let bad =
+        || format!("option 'mem={text}': not an amount of memory; write for example mem=512M");
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None if digits.is_empty() => Ok(0),
+        None if digits.len() > 1 && digits.starts_with('0') => u64::from_str_radix(digits, 8),
+        None => digits.parse(),
+    };
+    let bytes = number
+        .ok()
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(bad)?;
+    if bytes < MEM_MIN {
+        return Err(format!(
+            "Too few physical memory! Needed={MEM_MIN}, given={bytes}"
+        ));
+    }
+    Ok(bytes)
+}
+
+fn hostfs(o: &mut Options, value: &str) {
+    let mut parts = value.split(',');
+    match parts.next() {
+        Some("") | None => {}
+        Some(root) => o.hostfs_root = Some(root.to_owned()),
+    }
+    for flag in parts {
+        if flag == "append" {
+            o.hostfs_append = true;
+        } else {
+            println!("hostfs_args - unsupported option - {flag}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(words: &[&str]) -> Options {
+        let args: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        match parse(&args, false) {
+            Ok(Parsed::Boot(options)) => *options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        let args: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        parse(&args, false).expect_err("must be refused")
+    }
+
+    #[test]
+    fn unknown_words_go_to_init() {
+        let o = boot(&["FOO=bar", "5", "a.b=c", "--", "x", "y=z"]);
+        assert_eq!(o.init_env, ["FOO=bar"]);
+        assert_eq!(o.init_args, ["5", "x", "y=z"]);
+        assert_eq!(o.cmdline, "FOO=bar 5 a.b=c -- x y=z root=98:0 console=tty0");
+    }
+
+    #[test]
+    fn swallowed_options_are_not_in_the_command_line() {
+        let o = boot(&["umid=m", "mem=64M", "ncpus=2", "con=null", "con0=fd:0,fd:1"]);
+        assert_eq!(o.cmdline, "con=null con0=fd:0,fd:1 root=98:0 console=tty0");
+        assert_eq!(o.mem, Some(64 << 20));
+        assert_eq!(o.ncpus, 2);
+        assert_eq!(
+            o.consoles,
+            [(None, "null".to_owned()), (Some(0), "fd:0,fd:1".to_owned())]
+        );
+    }
+
+    #[test]
+    fn later_options_are_refused_by_name() {
+        for option in [
+            "ubd0=root_fs",
+            "eth0=daemon",
+            "ssl=pty",
+            "initrd=x",
+            "mconsole=notify:/x",
+            "root=/dev/ubda",
+        ] {
+            assert!(refusal(&[option]).contains(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn memory_sizes() {
+        assert_eq!(
+            refusal(&["mem=1M"]),
+            "Too few physical memory! Needed=20971520, given=1048576"
+        );
+        assert_eq!(boot(&["mem=0x4000000"]).mem, Some(64 << 20));
+        assert!(refusal(&["mem=lots"]).contains("mem=lots"));
+    }
+
+    #[test]
+    fn overlong_lines_are_refused() {
+        let long = "x".repeat(1000);
+        let words = [long.as_str(); 6];
+        assert_eq!(refusal(&words), "add_arg: Too many command line arguments!");
+    }
+
+    #[test]
+    fn hostfs_root() {
+        let o = boot(&[
+            "rootfstype=hostfs",
+            "rootflags=/srv/tree",
+            "rw",
+            "init=/init",
+        ]);
+        assert_eq!(o.root, Root::HostFs("/srv/tree".into()));
+        assert_eq!(o.init.as_deref(), Some("/init"));
+    }
+}

@@ -1,0 +1,204 @@
+//! The machine put together from its options, run, and ended.
+
+use crate::cmdline::{Options, Root};
+use drivers::hostfs::{self, Confinement, HostFs};
+use kernel::boot::{self, Init};
+use kernel::machine::{self, End};
+use kernel::vfs::FileSystem;
+use platform::{Config, Platform};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The init for machines on the host's tree (see `init/main.rs`).
+static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+/// Bytes of a kernel stack; only touched pages cost memory.
+const FIBER_STACK: usize = 256 << 10;
+
+/// Runs the machine to its end and returns the process's status.
+pub fn run(options: Options) -> ExitCode {
+    match start(&options) {
+        Ok(()) => {}
+        Err(message) => {
+            eprintln!("linux: {message}");
+            return ExitCode::FAILURE;
+        }
+    }
+    match machine::wait() {
+        End::Halt | End::PowerOff => ExitCode::from(machine::exit_code()),
+        End::Reboot => ExitCode::from(machine::exit_code()),
+        End::Panic(_) => std::process::abort(),
+    }
+}
+
+fn entropy(buf: &mut [u8]) {
+    let mut done = 0;
+    while done < buf.len() {
+        match rustix::rand::getrandom(&mut buf[done..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(got) => done += got,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => panic!("the host has no random numbers: {e}"),
+        }
+    }
+}
+
+/// Bytes of the host's memory.
+fn host_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram * u64::from(info.mem_unit)
+}
+
+fn start(options: &Options) -> Result<(), String> {
+    let platform = Platform::start(Config {
+        ncpus: options.ncpus,
+        fiber_stack: FIBER_STACK,
+    })
+    .map_err(|e| format!("the host refuses what guest processes need: {e}"))?;
+    let memory = options.mem.unwrap_or_else(|| host_memory() / 2);
+    boot::early(&platform, memory, &options.cmdline, entropy)
+        .map_err(|e| format!("boot failed: {e:?}"))?;
+    let confinement = Confinement {
+        root: options
+            .hostfs_root
+            .clone()
+            .map_or_else(|| PathBuf::from("/"), PathBuf::from),
+        append: options.hostfs_append,
+    };
+    hostfs::init(confinement);
+    console();
+    let root = match &options.root {
+        Root::HostTree => {
+            let lower = mount_hostfs(b"")?;
+            boot::Root::Overlay {
+                lower,
+                options: ",lowerdir=/,upperdir=memory".into(),
+            }
+        }
+        Root::HostFs(dir) => boot::Root::Plain {
+            fs: mount_hostfs(dir.as_bytes())?,
+            source: "/dev/root".into(),
+        },
+    };
+    boot::start(root, options.read_only, init(options), environment(options))
+        .map_err(|e| format!("boot failed: {e:?}"))
+}
+
+fn mount_hostfs(data: &[u8]) -> Result<Arc<dyn FileSystem>, String> {
+    match HostFs::mount(data) {
+        Ok(fs) => Ok(fs),
+        Err(e) => {
+            let dir = String::from_utf8_lossy(data);
+            Err(format!(
+                "rootflags={dir}: the directory can't be used as a root ({:?}); name an existing directory of the host",
+                e.errno()
+            ))
+        }
+    }
+}
+
+fn init(options: &Options) -> Init {
+    let args = options.init_args.iter().map(|a| a.clone().into_bytes());
+    match &options.init {
+        Some(path) => {
+            let path = path.clone().into_bytes();
+            let argv = std::iter::once(path.clone()).chain(args).collect();
+            Init::Program { path, argv }
+        }
+        None if options.root == Root::HostTree => {
+            let cwd = std::env::current_dir()
+                .map_or_else(|_| b"/".to_vec(), |dir| dir.as_os_str().as_bytes().to_vec());
+            let shell = ["/bin/bash", "/bin/sh"]
+                .into_iter()
+                .find(|p| std::path::Path::new(p).exists());
+            let shell = shell.unwrap_or("/bin/sh").as_bytes().to_vec();
+            Init::Image {
+                image: INIT,
+                argv: [b"init".to_vec(), cwd, shell]
+                    .into_iter()
+                    .chain(args)
+                    .collect(),
+            }
+        }
+        None => Init::Search {
+            args: args.collect(),
+        },
+    }
+}
+
+/// What init finds in its environment: Linux's HOME and TERM, the host's TERM and locale, and what the command line says.
+fn environment(options: &Options) -> Vec<Vec<u8>> {
+    let term = std::env::var("TERM").unwrap_or_else(|_| "linux".into());
+    let mut env = vec!["HOME=/root".to_owned(), format!("TERM={term}")];
+    if options.root == Root::HostTree {
+        env.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+        env.push("USER=root".into());
+        env.push("LOGNAME=root".into());
+        env.push("SHELL=/bin/bash".into());
+        env.extend(
+            ["LANG", "LC_ALL", "LC_CTYPE", "COLORTERM"]
+                .into_iter()
+                .filter_map(|name| {
+                    std::env::var(name)
+                        .ok()
+                        .map(|value| format!("{name}={value}"))
+                }),
+        );
+    }
+    env.extend(options.init_env.iter().cloned());
+    env.into_iter().map(String::into_bytes).collect()
+}
+
+// DEBUG CONSOLE
+struct Dbg;
+struct DbgFile;
+impl kernel::vfs::DeviceOps for Dbg {
+    fn open(
+        &self,
+        _: &kernel::vfs::Path,
+        _: u64,
+        _: abi::fs::OpenFlags,
+    ) -> kernel::Result<Box<dyn kernel::vfs::FileOps>> {
+        Ok(Box::new(DbgFile))
+    }
+}
+impl kernel::vfs::FileOps for DbgFile {
+    fn read(
+        &self,
+        _: &kernel::vfs::File,
+        sink: &mut kernel::vfs::Sink<'_>,
+        _: &mut u64,
+    ) -> kernel::Result<usize> {
+        let mut b = [0u8; 4096];
+        let n = rustix::io::read(rustix::stdio::stdin(), &mut b).unwrap_or(0);
+        sink.write(&b[..n])
+    }
+    fn write(
+        &self,
+        _: &kernel::vfs::File,
+        source: &mut kernel::vfs::Source<'_>,
+        _: &mut u64,
+    ) -> kernel::Result<usize> {
+        let mut b = vec![0u8; source.remaining()];
+        let n = source.read(&mut b)?;
+        use std::io::Write;
+        let _ = std::io::stdout().write_all(&b[..n]);
+        let _ = std::io::stdout().flush();
+        Ok(n)
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+fn console() {
+    kernel::vfs::register_char(5, 1..2, Arc::new(Dbg));
+    let _ = kernel::fs::devtmpfs::add_char("console", 5, 1, 0o600, 0);
+    kernel::log::set_sink(Some(Box::new(|r| {
+        eprintln!(
+            "[{:5}.{:06}] {}",
+            r.time_ns / 1_000_000_000,
+            r.time_ns / 1000 % 1_000_000,
+            r.text
+        )
+    })));
+}
