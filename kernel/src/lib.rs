@@ -19,6 +19,7 @@ pub mod task;
 pub mod time;
 pub mod tty;
 pub mod user;
+pub mod uts;
 pub mod vfs;
 
 pub use abi::errno::Errno;

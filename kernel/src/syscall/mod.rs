@@ -2,21 +2,26 @@
 
 mod args;
 pub mod attr;
+pub mod cred;
 pub mod data;
 pub mod dir;
 pub mod epoll;
 pub mod event;
 pub mod exec;
 pub mod file;
+pub mod limits;
 pub mod mm;
 pub mod open;
 pub mod path;
+pub mod pidfd;
 pub mod pipe;
 pub mod poll;
+pub mod prctl;
 pub mod process;
 pub mod signal;
 pub mod splice;
 pub mod stat;
+pub mod system;
 pub mod table;
 pub mod time;
 pub mod timer;

@@ -2,9 +2,7 @@
 //!
 //! `docs/syscalls.md` is made from it.
 
-use super::{
-    Context, Handler, attr, data, dir, exec, file, mm, open, path, process, signal, stat, wait,
-};
+use super::{Context, Handler, attr, cred, data, dir, exec, file, limits, mm, open, path, pidfd, prctl, process, signal, stat, system, wait};
 use crate::error::Result;
 use crate::task::Task;
 use abi::nr;
@@ -155,6 +153,42 @@ const PROCESS: &[Row] = rows! {
     SYS_SETNS => process::setns, Partial, "no namespaces";
     SYS_GET_ROBUST_LIST => process::get_robust_list, Full;
     SYS_SET_ROBUST_LIST => process::set_robust_list, Full;
+    SYS_RSEQ => system::not_there, Partial, "ENOSYS, as a kernel without it: C libraries do without";
+    SYS_PTRACE => system::not_there, Partial, "ENOSYS";
+    SYS_PIDFD_OPEN => pidfd::pidfd_open, Full;
+    SYS_PIDFD_SEND_SIGNAL => pidfd::pidfd_send_signal, Full;
+    SYS_PIDFD_GETFD => pidfd::pidfd_getfd, Full;
+    SYS_KCMP => pidfd::kcmp, Partial, "not KCMP_EPOLL_TFD";
+    SYS_GETUID => cred::getuid, Full;
+    SYS_GETEUID => cred::geteuid, Full;
+    SYS_GETGID => cred::getgid, Full;
+    SYS_GETEGID => cred::getegid, Full;
+    SYS_SETUID => cred::setuid, Full;
+    SYS_SETGID => cred::setgid, Full;
+    SYS_SETREUID => cred::setreuid, Full;
+    SYS_SETREGID => cred::setregid, Full;
+    SYS_SETRESUID => cred::setresuid, Full;
+    SYS_GETRESUID => cred::getresuid, Full;
+    SYS_SETRESGID => cred::setresgid, Full;
+    SYS_GETRESGID => cred::getresgid, Full;
+    SYS_SETFSUID => cred::setfsuid, Full;
+    SYS_SETFSGID => cred::setfsgid, Full;
+    SYS_GETGROUPS => cred::getgroups, Full;
+    SYS_SETGROUPS => cred::setgroups, Full;
+    SYS_CAPGET => cred::capget, Full;
+    SYS_CAPSET => cred::capset, Full;
+    SYS_PRCTL => prctl::prctl, Partial, "no seccomp, no PR_SET_MM, no PR_SET_VMA";
+    SYS_ARCH_PRCTL => prctl::arch_prctl, Partial, "no shadow stacks, no CPUID faulting, no XCOMP permissions";
+    SYS_PERSONALITY => prctl::personality, Full;
+    SYS_GETRLIMIT => limits::getrlimit, Full;
+    SYS_SETRLIMIT => limits::setrlimit, Full;
+    SYS_PRLIMIT64 => limits::prlimit64, Full;
+    SYS_GETRUSAGE => limits::getrusage, Full;
+    SYS_TIMES => limits::times, Full;
+    SYS_GETPRIORITY => limits::getpriority, Full;
+    SYS_SETPRIORITY => limits::setpriority, Full;
+    SYS_IOPRIO_SET => limits::ioprio_set, Full;
+    SYS_IOPRIO_GET => limits::ioprio_get, Full;
 };
 
 // Signals
@@ -239,7 +273,16 @@ const EVENT: &[Row] = rows! {
 const SOCKET: &[Row] = rows! {};
 
 // The system: names, log, random, sysinfo, reboot
-const SYSTEM: &[Row] = rows! {};
+const SYSTEM: &[Row] = rows! {
+    SYS_UNAME => system::uname, Full;
+    SYS_SETHOSTNAME => system::sethostname, Full;
+    SYS_SETDOMAINNAME => system::setdomainname, Full;
+    SYS_SYSINFO => system::sysinfo, Partial, "no load averages";
+    SYS_GETCPU => system::getcpu, Full;
+    SYS_GETRANDOM => system::getrandom, Full;
+    SYS_REBOOT => system::reboot, Partial, "no kexec, no suspend";
+    SYS_SYSLOG => system::syslog, Partial, "the console's level is fixed";
+};
 
 const FAMILIES: &[&[Row]] = &[
     FILE, PATH, PROCESS, SIGNAL, MEMORY, TIME, SCHED, EVENT, SOCKET, SYSTEM,

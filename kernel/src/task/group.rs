@@ -4,7 +4,7 @@ use super::{Pid, Task};
 use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
-use abi::task::{RLIMIT_CPU, RLIM_NLIMITS, Rlimit};
+use abi::task::{RLIM_NLIMITS, RLIMIT_CPU, Rlimit};
 use abi::time::{Rusage, Timeval};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};

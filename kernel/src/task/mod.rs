@@ -9,6 +9,7 @@ pub mod exit;
 mod fork;
 mod group;
 pub mod hooks;
+pub mod identity;
 pub mod jobs;
 pub mod limits;
 pub mod pidfd;

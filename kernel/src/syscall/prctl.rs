@@ -1,0 +1,231 @@
+//! prctl and arch_prctl (kernel/sys.c, security/commoncap.c:cap_task_prctl(), arch/x86/kernel/process_64.c).
+
+use super::Context;
+use crate::error::{Result, err};
+use crate::task::{CapSet, Cred};
+use crate::user::UserPtr;
+use abi::errno::Errno;
+use abi::task::*;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Locked halves and plain halves of the securebits.
+const ALL_BITS: u32 =
+    SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS | SECBIT_NO_CAP_AMBIENT_RAISE;
+const ALL_LOCKS: u32 = ALL_BITS << 1;
+/// Default slack of a thread's timers, nanoseconds.
+const DEFAULT_SLACK: u64 = 50_000;
+const PR_TSC_ENABLE: u32 = 1;
+
+fn change_cred(cx: &Context, change: impl FnOnce(&mut Cred)) {
+    let mut cred = (*cx.task.cred()).clone();
+    change(&mut cred);
+    cx.task.set_cred(cred);
+}
+
+fn capability(raw: u64) -> Result<u32> {
+    match u32::try_from(raw) {
+        Ok(cap) if cap <= CAP_LAST_CAP => Ok(cap),
+        _ => err(Errno::EINVAL),
+    }
+}
+
+pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) -> Result<u64> {
+    let task = cx.task.clone();
+    match option {
+        PR_SET_PDEATHSIG => {
+            if a2 > 64 {
+                return err(Errno::EINVAL);
+            }
+            task.pdeath_signal.store(a2 as i32, Relaxed);
+        }
+        PR_GET_PDEATHSIG => {
+            UserPtr::<i32>::new(a2).write(&task.pdeath_signal.load(Relaxed))?;
+        }
+        PR_GET_DUMPABLE => return Ok(u64::from(task.group.dumpable.load(Relaxed))),
+        PR_SET_DUMPABLE => {
+            if a2 > 1 {
+                return err(Errno::EINVAL);
+            }
+            task.group.dumpable.store(a2 == 1, Relaxed);
+        }
+        PR_SET_NAME => {
+            let mut name = [0u8; TASK_COMM_LEN];
+            let text = match UserPtr::<u8>::new(a2).read_cstr(TASK_COMM_LEN) {
+                Err(e) if e.errno() == Errno::ENAMETOOLONG => {
+                    UserPtr::<u8>::new(a2).read_bytes(&mut name)?;
+                    name[..TASK_COMM_LEN - 1].to_vec()
+                }
+                other => other?,
+            };
+            task.set_comm(&text);
+        }
+        PR_GET_NAME => {
+            let name = *task.comm.lock();
+            UserPtr::<u8>::new(a2).write_bytes(&name)?;
+        }
+        PR_GET_TIMING => return Ok(0),
+        PR_SET_TIMING if a2 == 0 => {}
+        PR_GET_TSC => UserPtr::<u32>::new(a2).write(&PR_TSC_ENABLE)?,
+        PR_SET_TSC if a2 == u64::from(PR_TSC_ENABLE) => {}
+        PR_SET_TIMERSLACK => {
+            let slack = if a2 as i64 <= 0 { DEFAULT_SLACK } else { a2 };
+            task.timer_slack_ns.store(slack, Relaxed);
+        }
+        PR_GET_TIMERSLACK => return Ok(task.timer_slack_ns.load(Relaxed)),
+        PR_SET_CHILD_SUBREAPER => task.group.inner.lock().child_subreaper = a2 != 0,
+        PR_GET_CHILD_SUBREAPER => {
+            let on = i32::from(task.group.inner.lock().child_subreaper);
+            UserPtr::<i32>::new(a2).write(&on)?;
+        }
+        PR_SET_NO_NEW_PRIVS => {
+            if a2 != 1 || a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            change_cred(cx, |cred| cred.no_new_privs = true);
+        }
+        PR_GET_NO_NEW_PRIVS => {
+            if a2 | a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            return Ok(u64::from(task.cred().no_new_privs));
+        }
+        PR_GET_TID_ADDRESS => {
+            UserPtr::<u64>::new(a2).write(&task.clear_child_tid.load(Relaxed))?;
+        }
+        PR_GET_THP_DISABLE => {
+            if a2 | a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            return Ok(0);
+        }
+        PR_GET_KEEPCAPS => {
+            return Ok(u64::from(task.cred().securebits & SECBIT_KEEP_CAPS != 0));
+        }
+        PR_SET_KEEPCAPS => set_keepcaps(cx, a2)?,
+        PR_GET_SECUREBITS => return Ok(u64::from(task.cred().securebits)),
+        PR_SET_SECUREBITS => set_securebits(cx, a2)?,
+        PR_CAPBSET_READ => return Ok(u64::from(task.cred().bounding.has(capability(a2)?))),
+        PR_CAPBSET_DROP => {
+            if !task.capable(CAP_SETPCAP) {
+                return err(Errno::EPERM);
+            }
+            let cap = capability(a2)?;
+            change_cred(cx, |cred| {
+                cred.bounding = CapSet(cred.bounding.0 & !(1 << cap))
+            });
+        }
+        PR_CAP_AMBIENT => return ambient(cx, a2, a3, a4, a5),
+        PR_SET_MM => {
+            // Moving a program's marks is for checkpoint and restore, which this kernel doesn't have.
+            let allowed = task.capable(CAP_SYS_RESOURCE);
+            return err(if allowed { Errno::EINVAL } else { Errno::EPERM });
+        }
+        PR_GET_SPECULATION_CTRL | PR_SET_SPECULATION_CTRL => return err(Errno::ENODEV),
+        PR_GET_MDWE => return Ok(0),
+        _ => return err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+fn set_keepcaps(cx: &Context, on: u64) -> Result<()> {
+    if on > 1 {
+        return err(Errno::EINVAL);
+    }
+    if cx.task.cred().securebits & SECBIT_KEEP_CAPS_LOCKED != 0 {
+        return err(Errno::EPERM);
+    }
+    change_cred(cx, |cred| {
+        cred.securebits &= !SECBIT_KEEP_CAPS;
+        if on == 1 {
+            cred.securebits |= SECBIT_KEEP_CAPS;
+        }
+    });
+    Ok(())
+}
+
+fn set_securebits(cx: &Context, wanted: u64) -> Result<()> {
+    let old = cx.task.cred().securebits;
+    let known = u64::from(ALL_BITS | ALL_LOCKS);
+    let new = wanted as u32;
+    let locked = (old & ALL_LOCKS) >> 1;
+    if locked & (old ^ new) != 0
+        || old & ALL_LOCKS & !new != 0
+        || wanted & !known != 0
+        || !cx.task.capable(CAP_SETPCAP)
+    {
+        return err(Errno::EPERM);
+    }
+    change_cred(cx, |cred| cred.securebits = new);
+    Ok(())
+}
+
+fn ambient(cx: &Context, op: u64, cap: u64, a4: u64, a5: u64) -> Result<u64> {
+    let op = u32::try_from(op).map_err(|_| Errno::EINVAL)?;
+    if op == PR_CAP_AMBIENT_CLEAR_ALL {
+        if cap | a4 | a5 != 0 {
+            return err(Errno::EINVAL);
+        }
+        change_cred(cx, |cred| cred.ambient = CapSet::EMPTY);
+        return Ok(0);
+    }
+    if a4 | a5 != 0 {
+        return err(Errno::EINVAL);
+    }
+    let cap = capability(cap)?;
+    let cred = cx.task.cred();
+    match op {
+        PR_CAP_AMBIENT_IS_SET => return Ok(u64::from(cred.ambient.has(cap))),
+        PR_CAP_AMBIENT_RAISE => {
+            if !cred.permitted.has(cap)
+                || !cred.inheritable.has(cap)
+                || cred.securebits & SECBIT_NO_CAP_AMBIENT_RAISE != 0
+            {
+                return err(Errno::EPERM);
+            }
+            change_cred(cx, |cred| cred.ambient = CapSet(cred.ambient.0 | 1 << cap));
+        }
+        PR_CAP_AMBIENT_LOWER => {
+            change_cred(cx, |cred| {
+                cred.ambient = CapSet(cred.ambient.0 & !(1 << cap))
+            });
+        }
+        _ => return err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// Bases must be addresses of programs.
+fn check_base(addr: u64) -> Result<()> {
+    if addr >= abi::mm::TASK_SIZE {
+        return err(Errno::EPERM);
+    }
+    Ok(())
+}
+
+pub fn arch_prctl(cx: &mut Context, option: u32, arg: u64) -> Result<u64> {
+    match option {
+        ARCH_SET_FS => {
+            check_base(arg)?;
+            cx.guest.regs_mut().fs_base = arg;
+        }
+        ARCH_SET_GS => {
+            check_base(arg)?;
+            cx.guest.regs_mut().gs_base = arg;
+        }
+        ARCH_GET_FS => UserPtr::<u64>::new(arg).write(&cx.guest.regs().fs_base)?,
+        ARCH_GET_GS => UserPtr::<u64>::new(arg).write(&cx.guest.regs().gs_base)?,
+        ARCH_GET_CPUID => return Ok(1),
+        ARCH_SET_CPUID => return err(Errno::ENODEV),
+        _ => return err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// The old one; `u32::MAX` only asks.
+pub fn personality(cx: &mut Context, persona: u32) -> Result<u32> {
+    let old = cx.task.personality.load(SeqCst);
+    if persona != u32::MAX {
+        cx.task.personality.store(persona, SeqCst);
+    }
+    Ok(old)
+}

@@ -1,0 +1,254 @@
+//! The system as a whole: names, figures, log, entropy, its end.
+
+use super::Context;
+use crate::error::{Result, err};
+use crate::log;
+use crate::machine::{self, End};
+use crate::sched;
+use crate::sync::WaitQueue;
+use crate::user::UserPtr;
+use crate::{random, uts};
+use abi::errno::Errno;
+use abi::task::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub fn uname(cx: &mut Context, buf: UserPtr<Utsname>) -> Result<()> {
+    let mut names = uts::utsname();
+    let persona = Personality::from_bits_retain(cx.task.personality.load(Ordering::Relaxed));
+    if persona.bits() & PER_MASK == PER_LINUX32 {
+        names.machine = [0; 65];
+        names.machine[..4].copy_from_slice(b"i686");
+    }
+    if persona.contains(Personality::UNAME26) {
+        // kernel/sys.c:override_release(): 6.18 is 2.6.(18+60+...) to programs that can't count.
+        let old = b"2.6.78";
+        names.release = [0; 65];
+        names.release[..old.len()].copy_from_slice(old);
+    }
+    buf.write(&names)
+}
+
+fn read_name(cx: &Context, name: UserPtr<u8>, len: i32) -> Result<Vec<u8>> {
+    if !cx.task.capable(CAP_SYS_ADMIN) {
+        return err(Errno::EPERM);
+    }
+    if !(0..=uts::NAME_MAX as i32).contains(&len) {
+        return err(Errno::EINVAL);
+    }
+    let mut bytes = vec![0; len as usize];
+    name.read_bytes(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub fn sethostname(cx: &mut Context, name: UserPtr<u8>, len: i32) -> Result<()> {
+    let name = read_name(cx, name, len)?;
+    Ok(uts::set_hostname(&name)?)
+}
+
+pub fn setdomainname(cx: &mut Context, name: UserPtr<u8>, len: i32) -> Result<()> {
+    let name = read_name(cx, name, len)?;
+    Ok(uts::set_domainname(&name)?)
+}
+
+pub fn getcpu(_cx: &mut Context, cpu: UserPtr<u32>, node: UserPtr<u32>) -> Result<()> {
+    if let Some(cpu) = cpu.non_null() {
+        cpu.write(&(sched::this_vcpu() as u32))?;
+    }
+    if let Some(node) = node.non_null() {
+        node.write(&0)?;
+    }
+    Ok(())
+}
+
+/// Most bytes of one call, as read(2) has.
+const RANDOM_MAX: usize = i32::MAX as usize & !4095;
+
+pub fn getrandom(cx: &mut Context, buf: UserPtr<u8>, len: usize, flags: u32) -> Result<usize> {
+    let flags = GrndFlags::from_bits_retain(flags);
+    if flags.unknown_bits() != 0
+        || flags.contains(GrndFlags::GRND_INSECURE | GrndFlags::GRND_RANDOM)
+    {
+        return err(Errno::EINVAL);
+    }
+    let len = len.min(RANDOM_MAX);
+    let mut chunk = [0u8; 4096];
+    let mut done = 0;
+    while done < len {
+        let part = &mut chunk[..(len - done).min(4096)];
+        random::fill(part);
+        if let Err(fault) = buf.byte_add(done as u64).write_bytes(part) {
+            return if done == 0 { Err(fault) } else { Ok(done) };
+        }
+        done += part.len();
+        if cx.task.has_signal() {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Whether Ctrl-Alt-Del ends the machine at once instead of telling init.
+static CTRL_ALT_DEL: AtomicBool = AtomicBool::new(true);
+
+/// Whether Ctrl-Alt-Del restarts the machine at once; otherwise init gets SIGINT.
+pub fn ctrl_alt_del_restarts() -> bool {
+    CTRL_ALT_DEL.load(Ordering::Relaxed)
+}
+
+pub fn reboot(
+    cx: &mut Context,
+    magic1: u32,
+    magic2: u32,
+    command: u32,
+    arg: UserPtr<u8>,
+) -> Result<()> {
+    if !cx.task.capable(CAP_SYS_BOOT) {
+        return err(Errno::EPERM);
+    }
+    let second = [
+        LINUX_REBOOT_MAGIC2,
+        LINUX_REBOOT_MAGIC2A,
+        LINUX_REBOOT_MAGIC2B,
+        LINUX_REBOOT_MAGIC2C,
+    ];
+    if magic1 != LINUX_REBOOT_MAGIC1 || !second.contains(&magic2) {
+        return err(Errno::EINVAL);
+    }
+    let end = match command {
+        LINUX_REBOOT_CMD_RESTART => End::Reboot,
+        LINUX_REBOOT_CMD_RESTART2 => {
+            arg.read_cstr(256)?;
+            End::Reboot
+        }
+        LINUX_REBOOT_CMD_HALT => End::Halt,
+        LINUX_REBOOT_CMD_POWER_OFF => End::PowerOff,
+        LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => {
+            CTRL_ALT_DEL.store(command == LINUX_REBOOT_CMD_CAD_ON, Ordering::Relaxed);
+            return Ok(());
+        }
+        _ => return err(Errno::EINVAL),
+    };
+    machine::request(end);
+    // Nothing runs after this; the host process is on its way out.
+    loop {
+        sched::park(false);
+    }
+}
+
+/// First record that SYSLOG_ACTION_READ and READ_ALL have not had, or that was not cleared.
+static READ_NEXT: AtomicU64 = AtomicU64::new(0);
+static CLEARED_TO: AtomicU64 = AtomicU64::new(0);
+
+fn lines(from: u64) -> Vec<(u64, Vec<u8>)> {
+    let format = |r: log::Record| {
+        let (seconds, micros) = (r.time_ns / 1_000_000_000, r.time_ns / 1000 % 1_000_000);
+        let text = format!("<{}>[{seconds:5}.{micros:06}] {}\n", r.level as u8, r.text);
+        (r.seq, text.into_bytes())
+    };
+    log::since(from).into_iter().map(format).collect()
+}
+
+fn check_syslog(cx: &Context, action: u32) -> Result<()> {
+    let open = matches!(action, SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_SIZE_BUFFER);
+    if open || cx.task.capable(CAP_SYSLOG) {
+        Ok(())
+    } else {
+        err(Errno::EPERM)
+    }
+}
+
+/// The lines that fit, oldest first, from number `from` on; and the number behind the last one taken.
+fn take_lines(from: u64, room: usize) -> (Vec<u8>, u64) {
+    let (mut out, mut next) = (Vec::new(), from);
+    for (seq, line) in lines(from) {
+        if out.len() + line.len() > room {
+            break;
+        }
+        out.extend_from_slice(&line);
+        next = seq + 1;
+    }
+    (out, next)
+}
+
+pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Result<usize> {
+    check_syslog(cx, action)?;
+    let args_ok = !buf.is_null() && len >= 0;
+    match action {
+        SYSLOG_ACTION_CLOSE | SYSLOG_ACTION_OPEN => Ok(0),
+        SYSLOG_ACTION_READ => {
+            if !args_ok {
+                return err(Errno::EINVAL);
+            }
+            if len == 0 {
+                return Ok(0);
+            }
+            let queue: &WaitQueue = log::waiters();
+            let (text, next) = queue.wait_until(|| {
+                let (text, next) = take_lines(READ_NEXT.load(Ordering::SeqCst), len as usize);
+                (!text.is_empty()).then_some((text, next))
+            })?;
+            buf.write_bytes(&text)?;
+            READ_NEXT.store(next, Ordering::SeqCst);
+            Ok(text.len())
+        }
+        SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_READ_CLEAR => {
+            if !args_ok {
+                return err(Errno::EINVAL);
+            }
+            // The newest lines that fit.
+            let all = lines(CLEARED_TO.load(Ordering::SeqCst));
+            let mut size: usize = all.iter().map(|(_, line)| line.len()).sum();
+            let mut text = Vec::new();
+            for (_, line) in &all {
+                if size <= len as usize {
+                    text.extend_from_slice(line);
+                } else {
+                    size -= line.len();
+                }
+            }
+            buf.write_bytes(&text)?;
+            if action == SYSLOG_ACTION_READ_CLEAR {
+                CLEARED_TO.store(log::next_seq(), Ordering::SeqCst);
+            }
+            Ok(text.len())
+        }
+        SYSLOG_ACTION_CLEAR => {
+            CLEARED_TO.store(log::next_seq(), Ordering::SeqCst);
+            Ok(0)
+        }
+        SYSLOG_ACTION_CONSOLE_OFF | SYSLOG_ACTION_CONSOLE_ON => Ok(0),
+        SYSLOG_ACTION_CONSOLE_LEVEL => {
+            if (1..=8).contains(&len) {
+                Ok(0)
+            } else {
+                err(Errno::EINVAL)
+            }
+        }
+        SYSLOG_ACTION_SIZE_UNREAD => {
+            let unread = lines(READ_NEXT.load(Ordering::SeqCst));
+            Ok(unread.iter().map(|(_, line)| line.len()).sum())
+        }
+        SYSLOG_ACTION_SIZE_BUFFER => Ok(log::RING_BYTES),
+        _ => err(Errno::EINVAL),
+    }
+}
+
+/// What is there of a call but its number: programs do without it.
+pub fn not_there(_cx: &mut Context) -> Result<()> {
+    err(Errno::ENOSYS)
+}
+
+pub fn sysinfo(_cx: &mut Context, info: UserPtr<Sysinfo>) -> Result<()> {
+    let total = crate::mm::total_pages() * platform::PAGE_SIZE;
+    let used = crate::mm::pagecache::used_bytes();
+    let uptime = crate::time::monotonic_ns().saturating_sub(log::boot_ns());
+    info.write(&Sysinfo {
+        uptime: uptime.div_ceil(1_000_000_000) as i64,
+        loads: [0; 3],
+        totalram: total,
+        freeram: total.saturating_sub(used),
+        procs: crate::task::pids().count().min(usize::from(u16::MAX)) as u16,
+        mem_unit: 1,
+        ..Sysinfo::default()
+    })
+}
