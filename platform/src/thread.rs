@@ -1,7 +1,7 @@
 //! A guest thread: one host thread of a stub process, and the way into and out of the guest.
 
 use crate::frame::Area;
-use crate::{AddressSpace, MapOp, Registers, Trap, Vcpu, XState, sys, zygote};
+use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, zygote};
 use std::sync::atomic::Ordering;
 use stub::layout::{mb, state};
 
@@ -113,6 +113,15 @@ impl GuestThread {
     pub fn queue(&mut self, op: MapOp) {
         assert!(op.guest_applied());
         self.ops.push(op);
+    }
+
+    /// Does at once, by the agent, what is queued: for a kernel that is about to touch that memory itself.
+    pub fn flush(&mut self) -> Result<(), OpError> {
+        if self.ops.is_empty() {
+            return Ok(());
+        }
+        let ops = std::mem::take(&mut self.ops);
+        self.space.apply(&ops)
     }
 
     /// The address space it runs in.

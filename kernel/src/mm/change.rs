@@ -215,7 +215,7 @@ impl Change<'_> {
     pub fn on_host(&self, vma: &Vma, start: u64, end: u64) -> Vec<Range<u64>> {
         let (start, end) = (start.max(vma.start), end.min(vma.end));
         if vma.is_anon() {
-            return vec![start..end];
+            return std::iter::once(start..end).collect();
         }
         self.inner
             .mapped
@@ -331,5 +331,12 @@ pub fn operation_failed(cx: &mut Context, index: usize, errno: i32) {
             drop(change);
             crate::signal::kill_group(cx, abi::signal::SIGKILL);
         }
+    }
+}
+
+/// Does at once what waits for the guest thread, before the kernel itself touches that memory (signal frames).
+pub fn flush(cx: &mut Context) {
+    if let Err(e) = cx.guest.flush() {
+        operation_failed(cx, e.index, e.errno);
     }
 }

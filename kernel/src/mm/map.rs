@@ -6,9 +6,10 @@ use super::place::{self, MIN_ADDR};
 use super::vma::{Backing, VmFlags, Vma};
 use super::{Mm, sizes};
 use crate::error::{Result, err};
-use crate::vfs::{File, InodeKind};
+use crate::vfs::{File, InodeKind, memfd};
 use abi::cap::CAP_IPC_LOCK;
 use abi::errno::Errno;
+use abi::fs::SealFlags;
 use abi::mm::{MapFlags, ProtFlags};
 use abi::task::RLIMIT_MEMLOCK;
 use platform::{MapOp, TASK_SIZE};
@@ -106,9 +107,15 @@ impl MapRequest {
                 return err(Errno::EACCES);
             }
             flags |= VmFlags::MAYSHARE;
+            let sealed = memfd::seals(file.inode())
+                .intersects(SealFlags::F_SEAL_WRITE | SealFlags::F_SEAL_FUTURE_WRITE);
+            if sealed && self.prot.contains(ProtFlags::PROT_WRITE) {
+                return err(Errno::EPERM);
+            }
             if writable {
                 flags |= VmFlags::SHARED;
-            } else {
+            }
+            if sealed || !writable {
                 flags -= VmFlags::MAYWRITE;
             }
         }
@@ -335,5 +342,47 @@ pub(super) fn settle_file(mapping: &Mapping, offset: u64, len: u64, all: bool) {
     let _ = mapping.settle(offset + len);
     if all || len <= READ_WHOLE {
         let _ = mapping.ensure(offset, len);
+    }
+}
+
+impl Mm {
+    /// remap_file_pages(2): shows other pages of the same file. EINVAL.
+    pub fn remap_file_pages(
+        &self,
+        caller: &mut Caller<'_>,
+        addr: u64,
+        len: u64,
+        page: u64,
+    ) -> Result<()> {
+        let (start, len) = (addr & !(PAGE - 1), len & !(PAGE - 1));
+        let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
+        let offset = page.checked_mul(PAGE).ok_or(Errno::EINVAL)?;
+        if len == 0 || offset.checked_add(len).is_none_or(|e| e > i64::MAX as u64) {
+            return err(Errno::EINVAL);
+        }
+        let find = |change: &Change<'_>| {
+            change
+                .inner
+                .vmas
+                .find(start)
+                .filter(|v| v.flags.contains(VmFlags::SHARED) && v.end >= end)
+                .cloned()
+        };
+        let Some(vma) = find(&self.change()) else {
+            return err(Errno::EINVAL);
+        };
+        if let Some((mapping, _)) = vma.mapping() {
+            settle_file(mapping, offset, len, false);
+        }
+        let mut change = self.change();
+        let Some(vma) = find(&change) else {
+            return err(Errno::EINVAL);
+        };
+        let mut vma = vma.part(start, end);
+        if let Backing::File { offset: at, .. } = &mut vma.backing {
+            *at = offset;
+        }
+        change.install(vma);
+        change.finish(caller)
     }
 }

@@ -6,11 +6,13 @@
 //! one, taken after a mapping's `io` and before its `fill`; files are dropped only when it is released.
 
 mod access;
+mod advise;
 mod brk;
 mod change;
 pub mod exec;
 pub mod fault;
 mod fork;
+mod lock;
 mod map;
 pub mod pagecache;
 mod place;
@@ -22,7 +24,7 @@ mod rmap;
 mod sizes;
 mod vma;
 
-pub use change::{Caller, operation_failed};
+pub use change::{Caller, flush, operation_failed};
 pub use exec::Layout;
 pub use map::MapRequest;
 pub use report::{FutexKey, MemoryCounts};

@@ -25,7 +25,12 @@ pub(super) fn link(mm: &Mm, vma: &Vma) {
 /// Takes [`link`] back.
 pub(super) fn unlink(mm_id: u64, vma: &Vma) {
     if let Some((mapping, _)) = vma.mapping() {
-        mapping.remove_user(mm_id, vma.len() / PAGE, vma.flags.contains(VmFlags::COW));
+        mapping.remove_user(
+            mm_id,
+            vma.len() / PAGE,
+            vma.flags.contains(VmFlags::COW),
+            vma.flags.contains(VmFlags::SHARED | VmFlags::MAYWRITE),
+        );
     }
 }
 

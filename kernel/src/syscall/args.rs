@@ -90,3 +90,4 @@ macro_rules! flag_arg {
 }
 flag_arg!(abi::fs::OpenFlags: u32, abi::fs::RenameFlags: u32);
 flag_arg!(abi::mm::ProtFlags: u32, abi::mm::MapFlags: u32, abi::mm::MremapFlags: u32);
+flag_arg!(abi::mm::MsyncFlags: u32, abi::mm::MlockFlags: u32);

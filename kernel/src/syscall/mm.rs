@@ -3,8 +3,12 @@
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::mm::{Caller, MapRequest, Mm};
+use crate::user::UserPtr;
 use abi::errno::Errno;
-use abi::mm::{MapFlags, MremapFlags, ProtFlags};
+use abi::mm::{
+    MLOCK_ONFAULT, MapFlags, MlockFlags, MremapFlags, MsyncFlags, PkeyRights, ProtFlags,
+};
+use platform::{PAGE_SIZE, TASK_SIZE};
 use std::sync::Arc;
 
 fn own(cx: &Context) -> Result<Arc<Mm>> {
@@ -20,7 +24,7 @@ pub fn mmap(
     fd: Fd,
     offset: u64,
 ) -> Result<u64> {
-    if !offset.is_multiple_of(platform::PAGE_SIZE) {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return err(Errno::EINVAL);
     }
     let huge = flags.contains(MapFlags::MAP_HUGETLB);
@@ -77,4 +81,108 @@ pub fn mremap(
 
 pub fn brk(cx: &mut Context, new: u64) -> Result<u64> {
     Ok(own(cx)?.brk(&mut Caller::guest(cx), new))
+}
+
+pub fn madvise(cx: &mut Context, addr: u64, len: u64, advice: i32) -> Result<()> {
+    own(cx)?.madvise(&mut Caller::guest(cx), addr, len, advice)
+}
+
+pub fn mincore(cx: &mut Context, addr: u64, len: u64, vec: UserPtr<u8>) -> Result<()> {
+    if !addr.is_multiple_of(PAGE_SIZE) {
+        return err(Errno::EINVAL);
+    }
+    if addr.checked_add(len).is_none_or(|end| end > TASK_SIZE) {
+        return err(Errno::ENOMEM);
+    }
+    let mm = own(cx)?;
+    let pages = len.div_ceil(PAGE_SIZE);
+    let mut done = 0;
+    while done < pages {
+        let step = (pages - done).min(1 << 16);
+        let bytes = mm.mincore(addr + done * PAGE_SIZE, step)?;
+        vec.byte_add(done).write_bytes(&bytes)?;
+        done += step;
+    }
+    Ok(())
+}
+
+pub fn msync(cx: &mut Context, addr: u64, len: u64, flags: MsyncFlags) -> Result<()> {
+    let both = MsyncFlags::MS_ASYNC | MsyncFlags::MS_SYNC;
+    if flags.unknown_bits() != 0 || flags.contains(both) || !addr.is_multiple_of(PAGE_SIZE) {
+        return err(Errno::EINVAL);
+    }
+    let len = len
+        .checked_next_multiple_of(PAGE_SIZE)
+        .ok_or(Errno::ENOMEM)?;
+    if len == 0 {
+        return Ok(());
+    }
+    own(cx)?.msync(
+        addr,
+        len,
+        flags.contains(MsyncFlags::MS_SYNC),
+        flags.contains(MsyncFlags::MS_INVALIDATE),
+    )
+}
+
+pub fn mlock(cx: &mut Context, addr: u64, len: u64) -> Result<()> {
+    own(cx)?.mlock(&mut Caller::guest(cx), addr, len, false)
+}
+
+pub fn mlock2(cx: &mut Context, addr: u64, len: u64, flags: u32) -> Result<()> {
+    if flags & !MLOCK_ONFAULT != 0 {
+        return err(Errno::EINVAL);
+    }
+    own(cx)?.mlock(&mut Caller::guest(cx), addr, len, flags != 0)
+}
+
+pub fn munlock(cx: &mut Context, addr: u64, len: u64) -> Result<()> {
+    own(cx)?.munlock(addr, len)
+}
+
+pub fn mlockall(cx: &mut Context, flags: MlockFlags) -> Result<()> {
+    own(cx)?.mlockall(&mut Caller::guest(cx), flags)
+}
+
+pub fn munlockall(cx: &mut Context) -> Result<()> {
+    own(cx)?.munlockall()
+}
+
+pub fn remap_file_pages(
+    cx: &mut Context,
+    addr: u64,
+    len: u64,
+    prot: u64,
+    page: u64,
+    _flags: u64,
+) -> Result<()> {
+    if prot != 0 {
+        return err(Errno::EINVAL);
+    }
+    own(cx)?.remap_file_pages(&mut Caller::guest(cx), addr, len, page)
+}
+
+/// No protection keys, as on CPUs without them.
+pub fn pkey_alloc(_cx: &mut Context, flags: u64, rights: u64) -> Result<i32> {
+    if flags != 0 || rights & !u64::from(PkeyRights::all().bits()) != 0 {
+        return err(Errno::EINVAL);
+    }
+    err(Errno::ENOSPC)
+}
+
+pub fn pkey_free(_cx: &mut Context, _key: i32) -> Result<()> {
+    err(Errno::EINVAL)
+}
+
+pub fn pkey_mprotect(
+    cx: &mut Context,
+    addr: u64,
+    len: u64,
+    prot: ProtFlags,
+    key: i32,
+) -> Result<()> {
+    if key != -1 {
+        return err(Errno::EINVAL);
+    }
+    mprotect(cx, addr, len, prot)
 }

@@ -18,6 +18,7 @@ pub mod pipe;
 pub mod poll;
 pub mod prctl;
 pub mod process;
+pub mod process_vm;
 pub mod signal;
 pub mod splice;
 pub mod stat;

@@ -2,7 +2,10 @@
 //!
 //! `docs/syscalls.md` is made from it.
 
-use super::{Context, Handler, attr, cred, data, dir, exec, file, limits, mm, open, path, pidfd, prctl, process, signal, stat, system, wait};
+use super::{
+    Context, Handler, attr, cred, data, dir, exec, file, limits, mm, open, path, pidfd, prctl,
+    process, process_vm, signal, stat, system, wait,
+};
 use crate::error::Result;
 use crate::task::Task;
 use abi::nr;
@@ -218,6 +221,21 @@ const MEMORY: &[Row] = rows! {
     SYS_MPROTECT => mm::mprotect, Full;
     SYS_MREMAP => mm::mremap, Full;
     SYS_BRK => mm::brk, Full;
+    SYS_MADVISE => mm::madvise, Full, "no huge pages to collapse to";
+    SYS_MINCORE => mm::mincore, Partial, "anonymous pages always count as resident";
+    SYS_MSYNC => mm::msync, Full;
+    SYS_MLOCK => mm::mlock, Full;
+    SYS_MLOCK2 => mm::mlock2, Full;
+    SYS_MUNLOCK => mm::munlock, Full;
+    SYS_MLOCKALL => mm::mlockall, Full;
+    SYS_MUNLOCKALL => mm::munlockall, Full;
+    SYS_REMAP_FILE_PAGES => mm::remap_file_pages, Full;
+    SYS_PKEY_ALLOC => mm::pkey_alloc, Full, "as on CPUs without protection keys";
+    SYS_PKEY_FREE => mm::pkey_free, Full;
+    SYS_PKEY_MPROTECT => mm::pkey_mprotect, Full;
+    SYS_PROCESS_VM_READV => process_vm::process_vm_readv, Full;
+    SYS_PROCESS_VM_WRITEV => process_vm::process_vm_writev, Full;
+    SYS_PROCESS_MADVISE => process_vm::process_madvise, Full;
 };
 
 // Time and timers

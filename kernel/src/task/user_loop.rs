@@ -34,6 +34,7 @@ pub fn run_user(mut cx: Context) {
             break;
         }
         if cx.task.has_work() {
+            mm::flush(&mut cx);
             signal::handle_work(&mut cx);
         }
         if cx.exiting {

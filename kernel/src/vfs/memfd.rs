@@ -77,7 +77,10 @@ pub fn add(file: &File, more: SealFlags) -> Result<()> {
     }
     if more.contains(SealFlags::F_SEAL_WRITE)
         && !all.contains(SealFlags::F_SEAL_WRITE)
-        && file.inode().mapping().is_some_and(|m| m.is_mapped())
+        && file
+            .inode()
+            .mapping()
+            .is_some_and(|m| m.is_mapped_writable())
     {
         return err(Errno::EBUSY);
     }

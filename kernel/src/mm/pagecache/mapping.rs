@@ -29,6 +29,8 @@ struct User {
     pages: u64,
     /// Of these, in private vmas that may hold copies.
     cow: u64,
+    /// Of these, in shared vmas that are or may become writable.
+    shared_write: u64,
 }
 
 #[derive(Default)]
@@ -183,6 +185,11 @@ impl Mapping {
         !self.state.lock().users.is_empty()
     }
 
+    /// Whether a shared mapping exists that is or may become writable (F_SEAL_WRITE: mapping_deny_writable()).
+    pub fn is_mapped_writable(&self) -> bool {
+        self.state.lock().users.iter().any(|u| u.shared_write > 0)
+    }
+
     /// Counts `pages` more of the address space `id`. `cow`: private and writable. `shared_write`: guests may write
     /// to the pages themselves.
     pub fn add_user(
@@ -197,28 +204,32 @@ impl Mapping {
             self.guest_written.store(true, Ordering::Relaxed);
         }
         let cow = if cow { pages } else { 0 };
+        let shared_write = if shared_write { pages } else { 0 };
         let mut state = self.state.lock();
         match state.users.iter_mut().find(|u| u.id == id) {
             Some(u) => {
                 u.pages += pages;
                 u.cow += cow;
+                u.shared_write += shared_write;
             }
             None => state.users.push(User {
                 id,
                 user: user.clone(),
                 pages,
                 cow,
+                shared_write,
             }),
         }
     }
 
     /// Takes back `pages` of an [`add_user`](Self::add_user).
-    pub fn remove_user(&self, id: u64, pages: u64, cow: bool) {
+    pub fn remove_user(&self, id: u64, pages: u64, cow: bool, shared_write: bool) {
         let mut state = self.state.lock();
         if let Some(at) = state.users.iter().position(|u| u.id == id) {
             let user = &mut state.users[at];
             user.pages -= pages;
             user.cow -= if cow { pages } else { 0 };
+            user.shared_write -= if shared_write { pages } else { 0 };
             if user.pages == 0 {
                 state.users.swap_remove(at);
             }
@@ -308,7 +319,7 @@ impl Mapping {
             let _fill = self.fill.lock();
             let runs: Vec<_> =
                 if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
-                    vec![0..self.size().div_ceil(PAGE).min(old.len() / PAGE)]
+                    std::iter::once(0..self.size().div_ceil(PAGE).min(old.len() / PAGE)).collect()
                 } else {
                     self.state.lock().valid.runs(0..u64::MAX).collect()
                 };
