@@ -68,6 +68,9 @@ const FILE: &[Row] = rows! {
     SYS_DUP => open::dup, Full;
     SYS_DUP2 => open::dup2, Full;
     SYS_DUP3 => open::dup3, Full;
+    SYS_FCNTL => super::fcntl::fcntl, Partial, "no leases, no directory notification";
+    SYS_FLOCK => super::fcntl::flock, Full;
+    SYS_IOCTL => super::fcntl::ioctl, Full;
     SYS_FSYNC => data::fsync, Full;
     SYS_FDATASYNC => data::fdatasync, Full;
     SYS_SYNC => data::sync, Full;
@@ -129,6 +132,27 @@ const PATH: &[Row] = rows! {
     SYS_FCHDIR => dir::fchdir, Full;
     SYS_CHROOT => dir::chroot, Full;
     SYS_UMASK => dir::umask, Full;
+    SYS_SETXATTR => super::xattr::setxattr, Full;
+    SYS_LSETXATTR => super::xattr::lsetxattr, Full;
+    SYS_FSETXATTR => super::xattr::fsetxattr, Full;
+    SYS_GETXATTR => super::xattr::getxattr, Full;
+    SYS_LGETXATTR => super::xattr::lgetxattr, Full;
+    SYS_FGETXATTR => super::xattr::fgetxattr, Full;
+    SYS_LISTXATTR => super::xattr::listxattr, Full;
+    SYS_LLISTXATTR => super::xattr::llistxattr, Full;
+    SYS_FLISTXATTR => super::xattr::flistxattr, Full;
+    SYS_REMOVEXATTR => super::xattr::removexattr, Full;
+    SYS_LREMOVEXATTR => super::xattr::lremovexattr, Full;
+    SYS_FREMOVEXATTR => super::xattr::fremovexattr, Full;
+    SYS_SETXATTRAT => super::xattr::setxattrat, Full;
+    SYS_GETXATTRAT => super::xattr::getxattrat, Full;
+    SYS_LISTXATTRAT => super::xattr::listxattrat, Full;
+    SYS_REMOVEXATTRAT => super::xattr::removexattrat, Full;
+    SYS_MEMFD_CREATE => super::xattr::memfd_create, Partial, "no huge pages";
+    SYS_NAME_TO_HANDLE_AT => super::xattr::name_to_handle_at, Partial, "no file system gives handles";
+    SYS_MOUNT => super::mount::mount, Partial, "all mounts are private";
+    SYS_UMOUNT2 => super::mount::umount2, Full;
+    SYS_PIVOT_ROOT => super::mount::pivot_root, Full;
 };
 
 // Processes, identity, limits

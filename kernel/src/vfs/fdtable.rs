@@ -1,10 +1,12 @@
 //! Descriptor tables.
 
 use super::File;
+use super::locks::{self, Owner};
 use crate::error::{Result, err};
 use crate::sync::{Lock, Rank};
 use abi::errno::Errno;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Clone)]
 struct Slot {
@@ -12,22 +14,32 @@ struct Slot {
     cloexec: bool,
 }
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// What CLONE_FILES shares.
 pub struct FdTable {
+    id: u64,
     slots: Lock<Vec<Option<Slot>>>,
 }
 
 impl FdTable {
     pub fn new() -> Arc<FdTable> {
         Arc::new(FdTable {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             slots: Lock::new(Rank::FILES, Vec::new()),
         })
+    }
+
+    /// Unique among all tables of the machine's life: who holds POSIX locks.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// What fork copies.
     pub fn duplicate(&self) -> Arc<FdTable> {
         let slots = self.slots.lock().clone();
         Arc::new(FdTable {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             slots: Lock::new(Rank::FILES, slots),
         })
     }
@@ -150,7 +162,9 @@ impl FdTable {
         if file.is_path_only() {
             return Ok(());
         }
-        file.ops().flush(&file)
+        let said = file.ops().flush(&file);
+        locks::release(file.inode(), Owner::Table(self.id));
+        said
     }
 
     /// Every open descriptor with its file.
@@ -161,5 +175,15 @@ impl FdTable {
             .enumerate()
             .filter_map(|(i, s)| s.as_ref().map(|s| (i as i32, s.file.clone(), s.cloexec)))
             .collect()
+    }
+}
+
+impl Drop for FdTable {
+    fn drop(&mut self) {
+        let slots = std::mem::take(&mut *self.slots.lock());
+        for slot in slots.into_iter().flatten() {
+            // The process is gone: nobody is there to hear what flushing says.
+            let _ = self.closed(slot.file);
+        }
     }
 }

@@ -129,6 +129,8 @@ pub struct FileOwner {
     pub signo: i32,
     pub uid: u32,
     pub euid: u32,
+    /// The pid is a thread (F_OWNER_TID).
+    pub thread: bool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

@@ -1,10 +1,11 @@
 //! memfd_create(2): tmpfs files without a name, and the seals that limit what may be done to them (mm/memfd.c).
 
-use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode};
+use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode, open_path};
 use crate::error::{Result, err};
 use crate::fs::tmpfs::{Options, TmpFs};
 use abi::errno::Errno;
-use abi::fs::SealFlags;
+use abi::fs::{OpenFlags, SealFlags};
+use abi::mm::MfdFlags;
 use abi::mount::MountFlags;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -110,4 +111,33 @@ pub fn shm_path(name: &[u8], mode: u32, uid: u32, gid: u32) -> Result<Path> {
         mount: mount.clone(),
         dentry: Dentry::nameless(&shown, inode),
     })
+}
+
+/// Longest name of a memfd, bytes.
+pub const NAME_MAX: usize = 249;
+
+/// memfd_create(2): the file, and the flags to install it with. EINVAL.
+pub fn create(name: &[u8], flags: MfdFlags) -> Result<(Arc<File>, OpenFlags)> {
+    let both = MfdFlags::MFD_EXEC | MfdFlags::MFD_NOEXEC_SEAL;
+    let known = MfdFlags::MFD_CLOEXEC | MfdFlags::MFD_ALLOW_SEALING | both;
+    if !known.contains(flags) || flags.contains(both) {
+        return err(Errno::EINVAL);
+    }
+    let (uid, gid) =
+        crate::sched::try_current().map_or((0, 0), |t| (t.cred().fsuid, t.cred().fsgid));
+    let noexec = flags.contains(MfdFlags::MFD_NOEXEC_SEAL);
+    let mode = if noexec { 0o666 } else { 0o777 };
+    let path = shm_path(&[b"/memfd:", name].concat(), mode, uid, gid)?;
+    if let Some(seals) = path.inode().seals() {
+        let mut start = SealFlags::empty();
+        start.set(SealFlags::F_SEAL_EXEC, noexec);
+        if !noexec && !flags.contains(MfdFlags::MFD_ALLOW_SEALING) {
+            start |= SealFlags::F_SEAL_SEAL;
+        }
+        seals.store(start.bits(), Ordering::Relaxed);
+    }
+    let mut install = OpenFlags::O_RDWR | OpenFlags::O_LARGEFILE;
+    let file = open_path(&path, install)?;
+    install.set(OpenFlags::O_CLOEXEC, flags.contains(MfdFlags::MFD_CLOEXEC));
+    Ok((file, install))
 }

@@ -9,8 +9,11 @@ pub mod device;
 mod fdtable;
 mod file;
 mod inode;
+pub mod locks;
 pub mod memfd;
 pub mod mount;
+pub mod mount_text;
+pub mod namespace;
 pub mod notify;
 mod open;
 mod pagefile;
@@ -21,13 +24,14 @@ mod registry;
 pub mod remove;
 mod rw;
 pub mod walk;
+pub mod xattr;
 
 pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path};
 pub use buffer::{Sink, Source};
 pub use dcache::Dentry;
 pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
 pub use fdtable::FdTable;
-pub use file::{DirEntry, DirSink, File, FileOps};
+pub use file::{DirEntry, DirSink, File, FileOps, FileOwner};
 pub use inode::{
     DirentType, FileSystem, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, StatFs,
     TimeSet,

@@ -4,7 +4,7 @@
 
 use super::{Dentry, FileSystem, Path};
 use crate::error::{Result, err};
-use crate::sync::{Lock, Rank, RwLock};
+use crate::sync::{Lock, Rank, RwLock, WaitQueue};
 use abi::errno::Errno;
 use abi::mount::MountFlags;
 use std::collections::HashMap;
@@ -66,6 +66,7 @@ pub struct Mount {
     superblock: Arc<Superblock>,
     state: Lock<State>,
     flags: AtomicU64,
+    expiring: AtomicBool,
     /// First column of /proc/mounts.
     pub source: String,
 }
@@ -104,6 +105,7 @@ impl Mount {
             superblock,
             state: Lock::new(Rank::LEAF, State::default()),
             flags: AtomicU64::new(flags.intersection(PER_MOUNT).bits()),
+            expiring: AtomicBool::new(false),
             source: source.into(),
         })
     }
@@ -165,6 +167,11 @@ impl Mount {
         self.state.lock().attached
     }
 
+    /// MNT_EXPIRE: whether it was marked before.
+    pub(super) fn mark_expiring(&self) -> bool {
+        self.expiring.swap(true, Ordering::Relaxed)
+    }
+
     /// The place of its root.
     pub fn root_path(self: &Arc<Mount>) -> Path {
         Path {
@@ -186,6 +193,24 @@ static TABLE: LazyLock<RwLock<Table>> =
 
 /// References that the table itself has to an attached mount.
 pub(super) const TABLE_REFS: usize = 2;
+
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+static CHANGED: LazyLock<WaitQueue> = LazyLock::new(WaitQueue::new);
+
+/// Counts changes of the tree: readers of /proc/mounts that poll compare it.
+pub fn generation() -> u64 {
+    GENERATION.load(Ordering::SeqCst)
+}
+
+/// Told at each change of the tree.
+pub fn changes() -> &'static WaitQueue {
+    &CHANGED
+}
+
+pub(super) fn changed() {
+    GENERATION.fetch_add(1, Ordering::SeqCst);
+    CHANGED.wake_all();
+}
 
 fn key(at: &Path) -> (u32, usize) {
     (at.mount.id, Arc::as_ptr(&at.dentry) as usize)
@@ -248,6 +273,8 @@ pub fn attach(mount: &Arc<Mount>, at: &Path) -> Result<()> {
     at.dentry.mounts.fetch_add(1, Ordering::AcqRel);
     table.at.insert(key(at), mount.clone());
     table.all.push(mount.clone());
+    drop(table);
+    changed();
     Ok(())
 }
 
@@ -269,6 +296,7 @@ pub fn detach(mount: &Arc<Mount>) {
     }
     drop(table);
     drop((gone, parent));
+    changed();
 }
 
 /// Makes `mount` the root of the tree. The mount that was is left unattached.

@@ -319,9 +319,9 @@ fn unshare_files(task: &Task) {
 }
 
 fn close_on_exec(task: &Task) {
-    let closed = task.files().remove_where(|_, cloexec| cloexec);
-    for file in closed {
-        let _ = file.ops().flush(&file);
+    let files = task.files();
+    for file in files.remove_where(|_, cloexec| cloexec) {
+        let _ = files.closed(file);
     }
 }
 

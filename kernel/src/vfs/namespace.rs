@@ -1,0 +1,261 @@
+//! Changing the mount tree: mount, bind, move, remount, unmount, pivot_root (fs/namespace.c). Callers have checked
+//! CAP_SYS_ADMIN. Every mount is private: nothing propagates.
+
+use super::mount::{self, Mount, PER_MOUNT, Superblock};
+use super::{InodeKind, Path, filesystem_type};
+use crate::error::{Result, err};
+use crate::task::pids;
+use abi::errno::Errno;
+use abi::mount::{MountFlags, UmountFlags};
+use std::sync::Arc;
+
+/// The flags of a new mount: relatime unless access times are asked for otherwise (fs/namespace.c:path_mount()).
+fn mount_flags(flags: MountFlags) -> MountFlags {
+    let mut out = flags.intersection(PER_MOUNT);
+    if !flags.contains(MountFlags::MS_NOATIME) {
+        out |= MountFlags::MS_RELATIME;
+    }
+    if flags.contains(MountFlags::MS_STRICTATIME) {
+        out = out.difference(MountFlags::MS_RELATIME | MountFlags::MS_NOATIME);
+    }
+    out
+}
+
+fn check_kinds(root: &Path, at: &Path) -> Result<()> {
+    let is_dir = |p: &Path| p.inode().kind() == InodeKind::Directory;
+    if is_dir(root) != is_dir(at) {
+        return err(Errno::ENOTDIR);
+    }
+    if at.dentry.is_unlinked() {
+        err(Errno::ENOENT)
+    } else {
+        Ok(())
+    }
+}
+
+/// Attaches on the topmost mount at `at`.
+fn attach_on_top(new: &Arc<Mount>, at: &Path) -> Result<()> {
+    let mut at = at.clone();
+    loop {
+        mount::follow_mounts(&mut at);
+        match mount::attach(new, &at) {
+            Err(e) if e == Errno::EBUSY => continue,
+            other => return other,
+        }
+    }
+}
+
+/// Mounts a new file system of type `kind` on `at`. ENODEV, EBUSY, ENOTDIR, the file system's errors.
+pub fn mount_new(
+    kind: &[u8],
+    source: &[u8],
+    data: &[u8],
+    at: &Path,
+    flags: MountFlags,
+) -> Result<Arc<Mount>> {
+    let kind = filesystem_type(kind).ok_or(Errno::ENODEV)?;
+    if kind.needs_dev && source.is_empty() {
+        return err(Errno::ENOENT);
+    }
+    let fs = (kind.construct)(source, data, flags)?;
+    let superblock = Superblock::of(fs, flags.contains(MountFlags::MS_RDONLY));
+    let shown = if source.is_empty() {
+        "none".into()
+    } else {
+        String::from_utf8_lossy(source)
+    };
+    let new = Mount::new(
+        superblock.clone(),
+        superblock.root.clone(),
+        mount_flags(flags),
+        &shown,
+    );
+    if at.is_mount_root() && Arc::ptr_eq(at.mount.superblock(), &superblock) {
+        return err(Errno::EBUSY);
+    }
+    check_kinds(&new.root_path(), at)?;
+    attach_on_top(&new, at)?;
+    Ok(new)
+}
+
+fn copy(old: &Arc<Mount>, root: &Path) -> Arc<Mount> {
+    Mount::new(
+        old.superblock().clone(),
+        root.dentry.clone(),
+        old.flags(),
+        &old.source,
+    )
+}
+
+/// Shows what is at `from` also on `at`; `recursive`: with what is mounted below.
+pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
+    if !from.mount.is_attached() || !at.mount.is_attached() {
+        return err(Errno::EINVAL);
+    }
+    check_kinds(from, at)?;
+    let top = copy(&from.mount, from);
+    // The copies below are attached before the top is, so that nobody sees half of them.
+    let mut pairs = vec![(from.mount.clone(), top.clone())];
+    let mut next = 0;
+    while recursive && next < pairs.len() {
+        let (old, new) = pairs[next].clone();
+        next += 1;
+        for child in mount::children(&old) {
+            let Some(place) = child.mountpoint() else {
+                continue;
+            };
+            if Arc::ptr_eq(&old, &from.mount) && !from.dentry.is_ancestor_of(&place.dentry) {
+                continue;
+            }
+            let twin = copy(&child, &child.root_path());
+            mount::attach(
+                &twin,
+                &Path {
+                    mount: new.clone(),
+                    dentry: place.dentry,
+                },
+            )?;
+            pairs.push((child, twin));
+        }
+    }
+    let attached = attach_on_top(&top, at);
+    if attached.is_err() {
+        for (_, twin) in pairs.iter().rev() {
+            mount::detach(twin);
+        }
+    }
+    attached
+}
+
+/// MS_REMOUNT: `bind` changes the flags of this mount only, else the file system's too.
+pub fn remount(at: &Path, data: &[u8], flags: MountFlags, bind: bool) -> Result<()> {
+    if !at.is_mount_root() {
+        return err(Errno::EINVAL);
+    }
+    let atime = MountFlags::MS_NOATIME
+        | MountFlags::MS_NODIRATIME
+        | MountFlags::MS_RELATIME
+        | MountFlags::MS_STRICTATIME;
+    let mut new = mount_flags(flags);
+    if !flags.intersects(atime) {
+        let kept = MountFlags::MS_NOATIME | MountFlags::MS_NODIRATIME | MountFlags::MS_RELATIME;
+        new = new.difference(kept) | at.mount.flags().intersection(kept);
+    }
+    if !bind {
+        let superblock = at.mount.superblock();
+        superblock.fs.remount(data)?;
+        let read_only = flags.contains(MountFlags::MS_RDONLY);
+        if read_only && !superblock.read_only() {
+            superblock.fs.sync()?;
+        }
+        superblock.set_read_only(read_only);
+    }
+    at.mount.set_flags(new);
+    mount::changed();
+    Ok(())
+}
+
+/// MS_SHARED and its kin: only one, on a mount point. All mounts stay private.
+pub fn set_propagation(at: &Path, flags: MountFlags) -> Result<()> {
+    let kinds = MountFlags::MS_SHARED
+        | MountFlags::MS_PRIVATE
+        | MountFlags::MS_SLAVE
+        | MountFlags::MS_UNBINDABLE;
+    let allowed = kinds | MountFlags::MS_REC | MountFlags::MS_SILENT;
+    let one = flags.intersection(kinds).bits().count_ones() == 1;
+    if !one || !allowed.contains(flags) || !at.is_mount_root() {
+        return err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// MS_MOVE. EINVAL, ELOOP into its own tree.
+pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
+    if !from.is_mount_root() || !from.mount.is_attached() || from.mount.mountpoint().is_none() {
+        return err(Errno::EINVAL);
+    }
+    check_kinds(from, at)?;
+    let mut above = Some(at.mount.clone());
+    while let Some(mount) = above {
+        if Arc::ptr_eq(&mount, &from.mount) {
+            return err(Errno::ELOOP);
+        }
+        above = mount.parent();
+    }
+    mount::detach(&from.mount);
+    attach_on_top(&from.mount, at)
+}
+
+/// umount2(2) of the mount whose root `at` is. EBUSY, EINVAL, EAGAIN for the first MNT_EXPIRE.
+pub fn unmount(at: Path, flags: UmountFlags) -> Result<()> {
+    if !at.is_mount_root() || !at.mount.is_attached() {
+        return err(Errno::EINVAL);
+    }
+    let lazy = flags.contains(UmountFlags::MNT_DETACH);
+    let mount = at.mount.clone();
+    drop(at);
+    if mount.mountpoint().is_none() {
+        if lazy {
+            return err(Errno::EINVAL);
+        }
+        // The root can't go; what is left to do is to leave it clean: fs/namespace.c:do_umount_root().
+        mount.fs.sync()?;
+        mount.superblock().set_read_only(true);
+        return Ok(());
+    }
+    if lazy {
+        for below in mount::subtree(&mount).iter().rev() {
+            mount::detach(below);
+        }
+        return Ok(());
+    }
+    if !mount::children(&mount).is_empty() || Arc::strong_count(&mount) > mount::TABLE_REFS + 1 {
+        return err(Errno::EBUSY);
+    }
+    if flags.contains(UmountFlags::MNT_EXPIRE) && !mount.mark_expiring() {
+        return err(Errno::EAGAIN);
+    }
+    mount.fs.sync()?;
+    mount::detach(&mount);
+    Ok(())
+}
+
+/// pivot_root(2): `new` becomes the root of the tree, the old one goes to `put_old`. EBUSY, EINVAL.
+pub fn pivot_root(root: &Path, new: &Path, put_old: &Path) -> Result<()> {
+    if Arc::ptr_eq(&new.mount, &root.mount) || Arc::ptr_eq(&put_old.mount, &root.mount) {
+        return err(Errno::EBUSY);
+    }
+    if !root.is_mount_root() || !new.is_mount_root() || new.mount.mountpoint().is_none() {
+        return err(Errno::EINVAL);
+    }
+    let inside = |place: &Path, top: &Path| {
+        let (_, reach) = super::path_names(place, top);
+        reach == super::Reach::Root
+    };
+    if !inside(put_old, new) || !inside(new, root) {
+        return err(Errno::EINVAL);
+    }
+    let old_place = root.mount.mountpoint();
+    mount::detach(&new.mount);
+    mount::detach(&root.mount);
+    match &old_place {
+        Some(place) => mount::attach(&new.mount, place)?,
+        None => mount::set_root(&new.mount),
+    }
+    attach_on_top(&root.mount, put_old)?;
+    // Everybody whose root or working directory was the old root comes along: fs/fs_struct.c:chroot_fs_refs().
+    for task in pids().tasks() {
+        let fs = task.fs();
+        let mut paths = fs.inner.write();
+        let mut old = Vec::new();
+        if paths.root.same(root) {
+            old.push(std::mem::replace(&mut paths.root, new.clone()));
+        }
+        if paths.cwd.same(root) {
+            old.push(std::mem::replace(&mut paths.cwd, new.clone()));
+        }
+        drop(paths);
+        drop(old);
+    }
+    Ok(())
+}
