@@ -52,10 +52,8 @@ static void emit_line(const char *mark)
 static void emit(const char *buf, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (buf[i] == '\n' || partial_len == sizeof partial)
-            emit_line("@|");
-        if (buf[i] != '\n')
-            partial[partial_len++] = buf[i];
+        if (buf[i] == '\n' || partial_len == sizeof partial) emit_line("@|");
+        if (buf[i] != '\n') partial[partial_len++] = buf[i];
     }
     fflush(stdout);
 }
@@ -73,21 +71,16 @@ static void sweep(pid_t group)
             int fd = open(path, O_RDONLY | O_CLOEXEC);
             ssize_t n = fd < 0 ? 0 : read(fd, list, sizeof list - 1);
             close(fd);
-            if (n <= 0)
-                break;
+            if (n <= 0) break;
             list[n] = 0;
-            for (char *p = strtok(list, " "); p; p = strtok(NULL, " "))
-                kill(atoi(p), SIGKILL);
-            while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
+            for (char *p = strtok(list, " "); p; p = strtok(NULL, " ")) kill(atoi(p), SIGKILL);
+            while (waitpid(-1, NULL, WNOHANG) > 0);
         }
     }
     for (int i = 0; i < 1000; i++) {
         pid_t p = waitpid(-1, NULL, WNOHANG);
-        if (p < 0)
-            break;
-        if (p == 0)
-            usleep(2000);
+        if (p < 0) break;
+        if (p == 0) usleep(2000);
     }
 }
 
@@ -95,12 +88,9 @@ static void child(char **argv, int out, const char *dir)
 {
     setsid();
     int null = open("/dev/null", O_RDONLY);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-        _exit(125);
-    for (int fd = 3; fd < 64; fd++)
-        close(fd);
-    for (int s = 1; s < NSIG; s++)
-        signal(s, SIG_DFL);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(125);
+    for (int fd = 3; fd < 64; fd++) close(fd);
+    for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -112,8 +102,15 @@ static void child(char **argv, int out, const char *dir)
     static char home[600], tmp[600];
     snprintf(home, sizeof home, "HOME=%s", dir);
     snprintf(tmp, sizeof tmp, "TMPDIR=%s", dir);
-    char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                    "LC_ALL=C", "TERM=dumb", "TZ=UTC", "LOGNAME=root", "USER=root", home, tmp, NULL };
+    char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                   "LC_ALL=C",
+                   "TERM=dumb",
+                   "TZ=UTC",
+                   "LOGNAME=root",
+                   "USER=root",
+                   home,
+                   tmp,
+                   NULL};
     execve(argv[0], argv, env);
     dprintf(2, "exec %s: %s\n", argv[0], strerror(errno));
     _exit(126);
@@ -124,16 +121,14 @@ static void run(const char *name, int seconds, char **argv, const char *dir)
     int out[2], status = 0, ended = 0;
     printf("@begin %s\n", name);
     fflush(stdout);
-    if (mkdir(dir, 0777) && errno != EEXIST)
-        printf("@| driver: mkdir %s: %s\n", dir, strerror(errno));
+    if (mkdir(dir, 0777) && errno != EEXIST) printf("@| driver: mkdir %s: %s\n", dir, strerror(errno));
     chmod(dir, 0777);
     if (pipe2(out, O_CLOEXEC)) {
         printf("@| driver: pipe: %s\n@end %s exit 125\n", strerror(errno), name);
         return;
     }
     pid_t pid = fork();
-    if (pid == 0)
-        child(argv, out[1], dir);
+    if (pid == 0) child(argv, out[1], dir);
     close(out[1]);
     if (pid < 0) {
         printf("@| driver: fork: %s\n@end %s exit 125\n", strerror(errno), name);
@@ -147,35 +142,27 @@ static void run(const char *name, int seconds, char **argv, const char *dir)
     int open_end = 1;
     while (now_ms() < deadline) {
         if (open_end) {
-            struct pollfd p = { .fd = out[0], .events = POLLIN };
+            struct pollfd p = {.fd = out[0], .events = POLLIN};
             poll(&p, 1, ended ? 0 : 20);
             ssize_t n = read(out[0], buf, sizeof buf);
             if (n > 0) {
-                if (total < OUTPUT_MAX_BYTES)
-                    emit(buf, n);
+                if (total < OUTPUT_MAX_BYTES) emit(buf, n);
                 total += n;
                 continue;
             }
-            if (n == 0)
-                open_end = 0;
+            if (n == 0) open_end = 0;
         }
-        if (ended)
-            break;
+        if (ended) break;
         pid_t p = waitpid(pid, &status, WNOHANG);
-        if (p == 0 && !open_end)
-            usleep(5000);
+        if (p == 0 && !open_end) usleep(5000);
         ended = p == pid;
     }
     sweep(pid);
     close(out[0]);
-    if (partial_len)
-        emit_line("@+");
-    if (!ended)
-        printf("@end %s timeout\n", name);
-    else if (WIFSIGNALED(status))
-        printf("@end %s signal %d\n", name, WTERMSIG(status));
-    else
-        printf("@end %s exit %d\n", name, WEXITSTATUS(status));
+    if (partial_len) emit_line("@+");
+    if (!ended) printf("@end %s timeout\n", name);
+    else if (WIFSIGNALED(status)) printf("@end %s signal %d\n", name, WTERMSIG(status));
+    else printf("@end %s exit %d\n", name, WEXITSTATUS(status));
     fflush(stdout);
 }
 
@@ -230,11 +217,9 @@ int main(int argc, char **argv)
         char *words[32], dir[512];
         int n = 0;
         line[strcspn(line, "\n")] = 0;
-        for (char *w = strtok(line, "\t"); w && n < 31; w = strtok(NULL, "\t"))
-            words[n++] = w;
+        for (char *w = strtok(line, "\t"); w && n < 31; w = strtok(NULL, "\t")) words[n++] = w;
         words[n] = NULL;
-        if (n < 3)
-            continue;
+        if (n < 3) continue;
         snprintf(dir, sizeof dir, "%s/%d", argv[2], number);
         run(words[0], atoi(words[1]), words + 2, dir);
     }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -37,11 +38,9 @@ static inline void say(const char *format, ...)
     va_start(list, format);
     int n = vsnprintf(line, sizeof line - 1, format, list);
     va_end(list);
-    if (n > (int)sizeof line - 2)
-        n = sizeof line - 2;
+    if (n > (int)sizeof line - 2) n = sizeof line - 2;
     line[n++] = '\n';
-    if (write(1, line, n) != n)
-        _exit(99);
+    if (write(1, line, n) != n) _exit(99);
 }
 
 static inline const char *errname(int e)
@@ -53,20 +52,16 @@ static inline const char *errname(int e)
 /* `label: value`, or the error's name when the value is -1. */
 static inline long show(const char *label, long value)
 {
-    if (value == -1)
-        say("%s: %s", label, errname(errno));
-    else
-        say("%s: %ld", label, value);
+    if (value == -1) say("%s: %s", label, errname(errno));
+    else say("%s: %ld", label, value);
     return value;
 }
 
 /* `label: ok`, or the error's name: for values that differ from run to run. */
 static inline long okay(const char *label, long value)
 {
-    if (value == -1)
-        say("%s: %s", label, errname(errno));
-    else
-        say("%s: ok", label);
+    if (value == -1) say("%s: %s", label, errname(errno));
+    else say("%s: ok", label);
     return value;
 }
 
@@ -76,43 +71,53 @@ static inline long okay(const char *label, long value)
 /* A pointer result: MAP_FAILED is -1. */
 #define P(e) ((void *)okay(#e, (long)(e)))
 /* pthread calls return the error. */
-#define PT(e) do { int e_ = (e); say("%s: %s", #e, e_ ? errname(e_) : "0"); } while (0)
+#define PT(e) \
+    do { \
+        int e_ = (e); \
+        say("%s: %s", #e, e_ ? errname(e_) : "0"); \
+    } while (0)
 /* What can't go wrong: not reported unless it does. */
-#define MUST(e) ({ __typeof__(e) v_ = (e); if ((long)v_ == -1) { say("%s:%d: %s: %s", __FILE__, __LINE__, #e, errname(errno)); exit(98); } v_; })
+#define MUST(e) \
+    ({ \
+        __typeof__(e) v_ = (e); \
+        if ((long)v_ == -1) { \
+            say("%s:%d: %s: %s", __FILE__, __LINE__, #e, errname(errno)); \
+            exit(98); \
+        } \
+        v_; \
+    })
 
 /* A wait status in words. */
 static inline const char *status_words(int status)
 {
     static char text[64];
-    if (WIFEXITED(status))
-        snprintf(text, sizeof text, "exited %d", WEXITSTATUS(status));
+    if (WIFEXITED(status)) snprintf(text, sizeof text, "exited %d", WEXITSTATUS(status));
     else if (WIFSIGNALED(status))
         snprintf(text, sizeof text, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)) ?: "?");
     else if (WIFSTOPPED(status))
         snprintf(text, sizeof text, "stopped by SIG%s", sigabbrev_np(WSTOPSIG(status)) ?: "?");
-    else if (WIFCONTINUED(status))
-        snprintf(text, sizeof text, "continued");
-    else
-        snprintf(text, sizeof text, "status %x", status);
+    else if (WIFCONTINUED(status)) snprintf(text, sizeof text, "continued");
+    else snprintf(text, sizeof text, "status %x", status);
     return text;
 }
 
 /* Runs the statements in a child and prints how it ended. */
-#define IN_CHILD(label, ...) do { \
+#define IN_CHILD(label, ...) \
+    do { \
         pid_t child_ = fork(); \
-        if (child_ == 0) { __VA_ARGS__; _exit(0); } \
+        if (child_ == 0) { \
+            __VA_ARGS__; \
+            _exit(0); \
+        } \
         int status_ = 0; \
-        if (child_ < 0 || waitpid(child_, &status_, 0) != child_) \
-            say("%s: %s", label, errname(errno)); \
-        else \
-            say("%s: %s", label, status_words(status_)); \
+        if (child_ < 0 || waitpid(child_, &status_, 0) != child_) say("%s: %s", label, errname(errno)); \
+        else say("%s: %s", label, status_words(status_)); \
     } while (0)
 
 static inline void msleep(long ms)
 {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    while (nanosleep(&t, &t) && errno == EINTR)
-        ;
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&t, &t) && errno == EINTR);
 }
 
 static inline long long now_ms(void)
@@ -129,10 +134,8 @@ static inline char state_of(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return '?';
+    if (fd >= 0) close(fd);
+    if (n <= 0) return '?';
     text[n] = 0;
     p = strrchr(text, ')');
     return p && p[1] ? p[2] : '?';
@@ -141,13 +144,12 @@ static inline char state_of(pid_t pid)
 /* Waits (2 s at most) until the process sleeps, or has the given state. */
 static inline void wait_state(pid_t pid, char state)
 {
-    for (int i = 0; i < 400 && state_of(pid) != state; i++)
-        msleep(5);
+    for (int i = 0; i < 400 && state_of(pid) != state; i++) msleep(5);
 }
 
 static inline void on_signal(int signo, void (*handler)(int), int flags)
 {
-    struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     sigemptyset(&action.sa_mask);
     MUST(sigaction(signo, &action, NULL));
 }

@@ -2,10 +2,23 @@
 #include "t.h"
 #include <sys/prctl.h>
 
-static void *sleeper(void *x) { for (;;) pause(); return x; }
+static void *sleeper(void *x)
+{
+    for (;;) pause();
+    return x;
+}
 static void *exiter(void *x) { _exit((int)(long)x); }
-static void *late(void *x) { msleep(30); say("thread ends last"); return x; }
-static void *execer(void *x) { execl("/bin/sh", "sh", "-c", "exit 12", NULL); return x; }
+static void *late(void *x)
+{
+    msleep(30);
+    say("thread ends last");
+    return x;
+}
+static void *execer(void *x)
+{
+    execl("/bin/sh", "sh", "-c", "exit 12", NULL);
+    return x;
+}
 
 int main(void)
 {
@@ -15,15 +28,51 @@ int main(void)
         if (s == SIGSTOP || s == SIGTSTP || s == SIGTTIN || s == SIGTTOU) continue;
         char label[32];
         snprintf(label, sizeof label, "SIG%s", sigabbrev_np(s));
-        IN_CHILD(label, { struct rlimit none = { 0, 0 }; setrlimit(RLIMIT_CORE, &none); kill(getpid(), s); });
+        IN_CHILD(label, {
+            struct rlimit none = {0, 0};
+            setrlimit(RLIMIT_CORE, &none);
+            kill(getpid(), s);
+        });
     }
-    IN_CHILD("thread exits group", { pthread_t t; pthread_create(&t, 0, exiter, (void *)7L); for (;;) pause(); });
-    IN_CHILD("main exits group", { pthread_t t; for (int i = 0; i < 5; i++) pthread_create(&t, 0, sleeper, 0); _exit(8); });
-    IN_CHILD("main thread ends first", { pthread_t t; pthread_create(&t, 0, late, 0); pthread_exit(0); });
-    IN_CHILD("raw exit of main", { pthread_t t; pthread_create(&t, 0, late, 0); syscall(SYS_exit, 3); });
-    IN_CHILD("exec from a thread", { pthread_t t; pthread_create(&t, 0, sleeper, 0); pthread_create(&t, 0, execer, 0); pthread_join(t, 0); _exit(1); });
-    IN_CHILD("group killed", { pthread_t t; for (int i = 0; i < 5; i++) pthread_create(&t, 0, sleeper, 0); kill(getpid(), SIGKILL); });
-    IN_CHILD("tgkill kills all", { pthread_t t; pthread_create(&t, 0, sleeper, 0); msleep(5); pthread_kill(t, SIGTERM); for (;;) pause(); });
+    IN_CHILD("thread exits group", {
+        pthread_t t;
+        pthread_create(&t, 0, exiter, (void *)7L);
+        for (;;) pause();
+    });
+    IN_CHILD("main exits group", {
+        pthread_t t;
+        for (int i = 0; i < 5; i++) pthread_create(&t, 0, sleeper, 0);
+        _exit(8);
+    });
+    IN_CHILD("main thread ends first", {
+        pthread_t t;
+        pthread_create(&t, 0, late, 0);
+        pthread_exit(0);
+    });
+    IN_CHILD("raw exit of main", {
+        pthread_t t;
+        pthread_create(&t, 0, late, 0);
+        syscall(SYS_exit, 3);
+    });
+    IN_CHILD("exec from a thread", {
+        pthread_t t;
+        pthread_create(&t, 0, sleeper, 0);
+        pthread_create(&t, 0, execer, 0);
+        pthread_join(t, 0);
+        _exit(1);
+    });
+    IN_CHILD("group killed", {
+        pthread_t t;
+        for (int i = 0; i < 5; i++) pthread_create(&t, 0, sleeper, 0);
+        kill(getpid(), SIGKILL);
+    });
+    IN_CHILD("tgkill kills all", {
+        pthread_t t;
+        pthread_create(&t, 0, sleeper, 0);
+        msleep(5);
+        pthread_kill(t, SIGTERM);
+        for (;;) pause();
+    });
 
     /* A subreaper adopts grandchildren, also through threads and nested. */
     MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));

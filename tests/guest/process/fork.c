@@ -20,7 +20,10 @@ int main(void)
     V(global);
 
     pid_t p = vfork();
-    if (p == 0) { global = 3; _exit(4); }
+    if (p == 0) {
+        global = 3;
+        _exit(4);
+    }
     int st;
     MUST(waitpid(p, &st, 0));
     say("vfork: %s, global %d", status_words(st), global);
@@ -29,7 +32,11 @@ int main(void)
     int fd = MUST(open("f", O_RDWR | O_CREAT, 0600));
     MUST(write(fd, "abcdef", 6));
     lseek(fd, 0, SEEK_SET);
-    IN_CHILD("child reads two", { char b[2]; read(fd, b, 2); close(fd); });
+    IN_CHILD("child reads two", {
+        char b[2];
+        read(fd, b, 2);
+        close(fd);
+    });
     V(lseek(fd, 0, SEEK_CUR));
 
     /* CLONE_VM | CLONE_FILES | CLONE_FS: all three shared. */
@@ -65,7 +72,7 @@ int main(void)
     V(syscall(SYS_clone, CLONE_NEWNS | CLONE_FS | SIGCHLD, 0, 0, 0, 0));
     V(syscall(SYS_clone, CLONE_THREAD | CLONE_SIGHAND | SIGCHLD, 0, 0, 0, 0));
 
-    struct clone_args a = { .flags = 0, .exit_signal = SIGCHLD };
+    struct clone_args a = {.flags = 0, .exit_signal = SIGCHLD};
     p = syscall(SYS_clone3, &a, sizeof a);
     if (p == 0) _exit(9);
     MUST(waitpid(p, &st, 0));
@@ -75,18 +82,26 @@ int main(void)
     V(syscall(SYS_clone3, (void *)8, sizeof a));
     a.exit_signal = 200;
     V(syscall(SYS_clone3, &a, sizeof a));
-    a.exit_signal = SIGCHLD; a.flags = CLONE_DETACHED;
+    a.exit_signal = SIGCHLD;
+    a.flags = CLONE_DETACHED;
     V(syscall(SYS_clone3, &a, sizeof a));
-    a.flags = 0; a.stack = 4096;
+    a.flags = 0;
+    a.stack = 4096;
     V(syscall(SYS_clone3, &a, sizeof a));
-    struct { struct clone_args a; char more[16]; } big = { .a = { .exit_signal = SIGCHLD } };
+    struct {
+        struct clone_args a;
+        char more[16];
+    } big = {.a = {.exit_signal = SIGCHLD}};
     big.more[3] = 1;
     V(syscall(SYS_clone3, &big, sizeof big));
 
     /* CHILD_SETTID, PARENT_SETTID, CHILD_CLEARTID. */
     pid_t *tids = MUST(mmap(0, 4096, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     p = syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, &tids[0], &tids[1], 0);
-    if (p == 0) { tids[2] = tids[1] == getpid(); _exit(0); }
+    if (p == 0) {
+        tids[2] = tids[1] == getpid();
+        _exit(0);
+    }
     MUST(waitpid(p, &st, 0));
     say("parent_settid: %d child_settid: %d", tids[0] == p, tids[2]);
 

@@ -18,9 +18,16 @@ int main(void)
     V(getsid(-5));
 
     int ready[2], go[2];
-    MUST(pipe(ready)); MUST(pipe(go));
+    MUST(pipe(ready));
+    MUST(pipe(go));
     pid_t p = fork();
-    if (p == 0) { char c; write(ready[1], "x", 1); read(go[0], &c, 1); execl("/bin/cat", "cat", NULL); _exit(0); }
+    if (p == 0) {
+        char c;
+        write(ready[1], "x", 1);
+        read(go[0], &c, 1);
+        execl("/bin/cat", "cat", NULL);
+        _exit(0);
+    }
     char c;
     read(ready[0], &c, 1);
     V(setpgid(p, 1));
@@ -36,7 +43,11 @@ int main(void)
     int st, null[2];
     MUST(pipe2(null, O_CLOEXEC));
     p = fork();
-    if (p == 0) { dup2(go[0], 0); execl("/bin/cat", "cat", NULL); _exit(0); }
+    if (p == 0) {
+        dup2(go[0], 0);
+        execl("/bin/cat", "cat", NULL);
+        _exit(0);
+    }
     close(null[1]);
     read(null[0], &c, 1);
     V(setpgid(p, p));
@@ -87,11 +98,17 @@ int main(void)
     if (p == 0) {
         setpgid(0, 0);
         for (int i = 0; i < 3; i++)
-            if (fork() == 0) { write(ready[1], "x", 1); for (;;) pause(); }
+            if (fork() == 0) {
+                write(ready[1], "x", 1);
+                for (;;) pause();
+            }
         for (int i = 0; i < 3; i++) read(ready[0], &c, 1);
         signal(SIGTERM, SIG_IGN);
         kill(0, SIGTERM);
-        for (int i = 0; i < 3; i++) { MUST(wait(&st)); say("member: %s", status_words(st)); }
+        for (int i = 0; i < 3; i++) {
+            MUST(wait(&st));
+            say("member: %s", status_words(st));
+        }
         _exit(0);
     }
     waitpid(p, &st, 0);

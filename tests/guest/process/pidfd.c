@@ -8,7 +8,12 @@ int main(void)
     int hold[2];
     MUST(pipe2(hold, O_CLOEXEC));
     pid_t p = fork();
-    if (p == 0) { char c; close(hold[1]); read(hold[0], &c, 1); _exit(21); }
+    if (p == 0) {
+        char c;
+        close(hold[1]);
+        read(hold[0], &c, 1);
+        _exit(21);
+    }
     int fd = syscall(SYS_pidfd_open, p, 0);
     say("open: %d", fd >= 0);
     say("cloexec: %d", fcntl(fd, F_GETFD));
@@ -16,7 +21,7 @@ int main(void)
     V(syscall(SYS_pidfd_open, -1, 0));
     V(syscall(SYS_pidfd_open, p, 0x40000000));
     V(syscall(SYS_pidfd_open, 999999, 0));
-    struct pollfd pf = { .fd = fd, .events = POLLIN };
+    struct pollfd pf = {.fd = fd, .events = POLLIN};
     V(poll(&pf, 1, 0));
     V(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
     V(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0x100));
@@ -43,9 +48,11 @@ int main(void)
     V(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
 
     int got = -1;
-    struct clone_args a = { .flags = CLONE_PIDFD, .pidfd = (uintptr_t)&got, .exit_signal = SIGCHLD };
+    struct clone_args a = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)&got, .exit_signal = SIGCHLD};
     p = syscall(SYS_clone3, &a, sizeof a);
-    if (p == 0) { for (;;) pause(); }
+    if (p == 0) {
+        for (;;) pause();
+    }
     say("clone pidfd: %d", got >= 0);
     V(syscall(SYS_pidfd_send_signal, got, SIGKILL, NULL, 0));
     V(waitid(P_PIDFD, got, &si, WEXITED));

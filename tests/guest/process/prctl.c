@@ -69,7 +69,10 @@ int main(void)
     V(syscall(SYS_arch_prctl, ARCH_GET_FS, &fs));
     say("fs set: %d", fs != 0);
     V(syscall(SYS_arch_prctl, 0x9999, 0));
-    IN_CHILD("gs after fork", { syscall(SYS_arch_prctl, ARCH_GET_GS, &gs); say("child gs: %lx", gs); });
+    IN_CHILD("gs after fork", {
+        syscall(SYS_arch_prctl, ARCH_GET_GS, &gs);
+        say("child gs: %lx", gs);
+    });
     V(personality(0xffffffff));
     say("address limit: %d", (unsigned)syscall(SYS_personality, ADDR_NO_RANDOMIZE) == 0);
     V(personality(0xffffffff));

@@ -10,9 +10,14 @@ static pid_t child(int code)
 
 static void info(const char *label, long r, siginfo_t *i, pid_t p)
 {
-    if (r == -1) { say("%s: %s", label, errname(errno)); return; }
+    if (r == -1) {
+        say("%s: %s", label, errname(errno));
+        return;
+    }
     say("%s: signo %d code %d status %d pid %s", label, i->si_signo, i->si_code, i->si_status,
-        i->si_pid == p ? "child" : i->si_pid ? "other" : "0");
+        i->si_pid == p ? "child"
+        : i->si_pid    ? "other"
+                       : "0");
 }
 
 int main(void)
@@ -38,7 +43,9 @@ int main(void)
     info("gone", waitid(P_PID, p, &si, WEXITED), &si, p);
 
     p = fork();
-    if (p == 0) { for (;;) pause(); }
+    if (p == 0) {
+        for (;;) pause();
+    }
     memset(&si, 0, sizeof si);
     info("nohang", waitid(P_PID, p, &si, WEXITED | WNOHANG), &si, p);
     V(waitpid(p, &st, WNOHANG));
@@ -59,12 +66,19 @@ int main(void)
     info("killed", waitid(P_PID, p, &si, WEXITED), &si, p);
 
     p = fork();
-    if (p == 0) { struct rlimit none = { 0, 0 }; setrlimit(RLIMIT_CORE, &none); abort(); }
+    if (p == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        abort();
+    }
     info("abort", waitid(P_PID, p, &si, WEXITED), &si, p);
 
     /* By process group. */
     p = fork();
-    if (p == 0) { setpgid(0, 0); _exit(1); }
+    if (p == 0) {
+        setpgid(0, 0);
+        _exit(1);
+    }
     setpgid(p, p);
     V(waitpid(0, &st, WNOHANG));
     info("pgid", waitid(P_PGID, p, &si, WEXITED | WNOWAIT), &si, p);
@@ -77,7 +91,10 @@ int main(void)
     b = child(2);
     MUST(waitid(P_PID, b, &si, WEXITED | WNOWAIT));
     int sum = 0;
-    for (int i = 0; i < 2; i++) { MUST(wait(&st)); sum += WEXITSTATUS(st); }
+    for (int i = 0; i < 2; i++) {
+        MUST(wait(&st));
+        sum += WEXITSTATUS(st);
+    }
     say("sum: %d", sum);
 
     /* Wait interrupted by the child's own SIGCHLD handler: restarted or not. */
