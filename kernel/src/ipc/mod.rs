@@ -6,6 +6,7 @@
 
 pub mod epoll;
 pub mod eventfd;
+pub mod futex;
 pub mod pipe;
 pub mod poll;
 
@@ -16,6 +17,7 @@ use abi::signal::SIGPIPE;
 /// Registers what other subsystems call through hooks. Once, at boot.
 pub fn init() {
     vfs::set_fifo_open(pipe::fifo_open);
+    futex::init();
 }
 
 /// SIGPIPE for the caller, who wrote to something that nobody reads.

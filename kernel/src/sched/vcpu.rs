@@ -354,8 +354,12 @@ pub fn kick_task(task: &Task) {
 pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
     let cpu = &cpus()[this_vcpu()];
     task.sched.in_guest.store(true, Ordering::SeqCst);
-    if task.has_work() || cpu.resched.load(Ordering::SeqCst) {
+    let closed = CLOSED.load(Ordering::SeqCst);
+    if closed || task.has_work() || cpu.resched.load(Ordering::SeqCst) {
         task.sched.in_guest.store(false, Ordering::SeqCst);
+        if closed {
+            std::thread::yield_now();
+        }
         return Trap::Interrupted;
     }
     task.sched
@@ -365,6 +369,35 @@ pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
         .account(time::monotonic_ns(), &task.sched.utime_ns);
     task.sched.in_guest.store(false, Ordering::SeqCst);
     trap
+}
+
+static GATE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+/// No vCPU lets a guest run.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs `access` while no guest code runs on any vCPU: how the kernel changes a word of guest memory atomically, which
+/// it can only reach by copying. `access` doesn't sleep. Other vCPUs wait meanwhile.
+pub fn with_guests_stopped<R>(access: impl FnOnce() -> R) -> R {
+    let all = cpus();
+    if all.len() == 1 {
+        return access();
+    }
+    let me = this_vcpu();
+    let _turn = GATE.lock();
+    CLOSED.store(true, Ordering::SeqCst);
+    let others = || all.iter().enumerate().filter(|(i, _)| *i != me);
+    for (_, cpu) in others() {
+        // One between the check in run_guest() and the guest comes back at once; one that idles will make that check.
+        if !cpu.idle.load(Ordering::SeqCst) {
+            cpu.platform.kick();
+        }
+    }
+    while others().any(|(_, cpu)| cpu.platform.in_guest()) {
+        std::thread::yield_now();
+    }
+    let result = access();
+    CLOSED.store(false, Ordering::SeqCst);
+    result
 }
 
 /// Ends the current fiber's claim on the CPU: returns only by the fiber finishing. For symmetry with [`spawn`].

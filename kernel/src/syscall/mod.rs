@@ -16,6 +16,7 @@ pub mod mount;
 pub mod open;
 pub mod path;
 pub mod pidfd;
+pub mod futex;
 pub mod pipe;
 pub mod poll;
 pub mod prctl;

@@ -288,7 +288,10 @@ const TIME: &[Row] = rows! {
 };
 
 // Futexes and scheduling
-const SCHED: &[Row] = rows! {};
+const SCHED: &[Row] = rows! {
+    SYS_FUTEX => super::futex::futex, Partial, "no FUTEX_WAIT_REQUEUE_PI, no priority boost of lock owners";
+    SYS_FUTEX_WAITV => super::futex::futex_waitv, Full;
+};
 
 // Pipes, events, polling
 const EVENT: &[Row] = rows! {

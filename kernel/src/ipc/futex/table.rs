@@ -1,0 +1,145 @@
+//! The table of waiters.
+
+use crate::sync::{Lock, LockGuard, Rank};
+use crate::task::Task;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// What identifies a futex word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    pub mm: usize,
+    pub addr: u64,
+}
+
+/// A task that waits. Which key it waits for may change by requeueing.
+pub struct Waiter {
+    pub task: Arc<Task>,
+    pub bitset: u32,
+    /// Waits for a priority-inheriting lock: woken by being given it.
+    pub pi: bool,
+    /// Address of the word in the waiter's memory.
+    pub addr: u64,
+    key: Lock<Key>,
+    woken: AtomicBool,
+}
+
+impl Waiter {
+    pub fn new(task: Arc<Task>, key: Key, addr: u64, bitset: u32, pi: bool) -> Arc<Waiter> {
+        Arc::new(Waiter {
+            task,
+            bitset,
+            pi,
+            addr,
+            key: Lock::new(Rank::LEAF, key),
+            woken: AtomicBool::new(false),
+        })
+    }
+
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+}
+
+/// The waiters of each key, oldest first.
+#[derive(Default)]
+pub struct Table {
+    waiting: HashMap<Key, Vec<Arc<Waiter>>>,
+    /// Who holds a priority-inheriting lock that others wait for, by thread number.
+    pub owners: HashMap<Key, u32>,
+}
+
+static TABLE: LazyLock<Lock<Table>> = LazyLock::new(|| Lock::new(Rank::FUTEX, Table::default()));
+
+pub fn lock() -> LockGuard<'static, Table> {
+    TABLE.lock()
+}
+
+impl Table {
+    pub fn add(&mut self, waiter: Arc<Waiter>) {
+        let key = *waiter.key.lock();
+        self.waiting.entry(key).or_default().push(waiter);
+    }
+
+    /// Takes `waiter` off. False: it was woken already.
+    pub fn remove(&mut self, waiter: &Arc<Waiter>) -> bool {
+        let key = *waiter.key.lock();
+        let Some(list) = self.waiting.get_mut(&key) else {
+            return false;
+        };
+        let Some(at) = list.iter().position(|w| Arc::ptr_eq(w, waiter)) else {
+            return false;
+        };
+        list.remove(at);
+        self.tidy(key);
+        true
+    }
+
+    fn tidy(&mut self, key: Key) {
+        if self.waiting.get(&key).is_some_and(Vec::is_empty) {
+            self.waiting.remove(&key);
+            self.owners.remove(&key);
+        }
+    }
+
+    pub fn waiters(&self, key: Key) -> &[Arc<Waiter>] {
+        self.waiting.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The priority-inheriting lock that thread `tid` waits for.
+    pub fn waits_for(&self, tid: u32) -> Option<Key> {
+        self.waiting
+            .iter()
+            .find(|(_, list)| list.iter().any(|w| w.pi && w.task.tid() == tid))
+            .map(|(key, _)| *key)
+    }
+
+    /// Wakes up to `count` waiters of `key` that match `bitset`; how many.
+    pub fn wake(&mut self, key: Key, count: usize, bitset: u32) -> usize {
+        let Some(list) = self.waiting.get_mut(&key) else {
+            return 0;
+        };
+        let mut woken = 0;
+        list.retain(|w| {
+            let hit = woken < count && w.bitset & bitset != 0;
+            if hit {
+                woken += 1;
+                finish(w);
+            }
+            !hit
+        });
+        self.tidy(key);
+        woken
+    }
+
+    /// Wakes this one waiter.
+    pub fn wake_one(&mut self, waiter: &Arc<Waiter>) {
+        if self.remove(waiter) {
+            finish(waiter);
+        }
+    }
+
+    /// Moves up to `count` waiters from one key to another; how many.
+    pub fn requeue(&mut self, from: Key, to: Key, count: usize) -> usize {
+        let Some(list) = self.waiting.get_mut(&from) else {
+            return 0;
+        };
+        let count = count.min(list.len());
+        if from == to {
+            return count;
+        }
+        let moved: Vec<_> = list.drain(..count).collect();
+        self.tidy(from);
+        for waiter in moved {
+            *waiter.key.lock() = to;
+            self.add(waiter);
+        }
+        count
+    }
+}
+
+fn finish(waiter: &Arc<Waiter>) {
+    waiter.woken.store(true, Ordering::SeqCst);
+    crate::sched::unpark(&waiter.task);
+}
