@@ -41,9 +41,5 @@ fn key_of(mm: &Arc<Mm>, addr: u64, private: bool) -> Result<Key> {
     if addr > platform::TASK_SIZE - 4 {
         return err(Errno::EFAULT);
     }
-    let _ = private;
-    Ok(Key {
-        mm: Arc::as_ptr(mm) as usize,
-        addr,
-    })
+    mm.futex_key(addr, private)
 }

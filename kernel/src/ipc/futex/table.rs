@@ -7,11 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// What identifies a futex word.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Key {
-    pub mm: usize,
-    pub addr: u64,
-}
+pub type Key = crate::mm::FutexKey;
 
 /// A task that waits. Which key it waits for may change by requeueing.
 pub struct Waiter {

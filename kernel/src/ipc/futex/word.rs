@@ -1,7 +1,7 @@
 //! Access to futex words.
 
 use crate::error::{Result, err};
-use crate::mm::Mm;
+use crate::mm::{Mm, fault};
 use crate::sched;
 use abi::errno::Errno;
 
@@ -12,13 +12,13 @@ pub fn peek(mm: &Mm, addr: u64) -> Option<u32> {
 }
 
 /// Brings in the page of a word that couldn't be read or changed. EFAULT.
-pub fn fault_in(mm: &Mm, addr: u64, _write: bool) -> Result<()> {
-    let mut bytes = [0; 4];
-    if mm.read(addr, &mut bytes) == 4 {
-        Ok(())
+pub fn fault_in(mm: &Mm, addr: u64, write: bool) -> Result<()> {
+    let access = if write {
+        fault::Access::Write
     } else {
-        err(Errno::EFAULT)
-    }
+        fault::Access::Read
+    };
+    fault::fault_in(mm, addr, access)
 }
 
 /// Changes the word by `change`, atomically towards guest code; the old value. None when its page must be brought in.
