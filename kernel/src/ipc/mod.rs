@@ -9,6 +9,7 @@ pub mod eventfd;
 pub mod futex;
 pub mod pipe;
 pub mod poll;
+pub mod socket;
 
 use crate::{sched, signal, vfs};
 use abi::siginfo::Siginfo;

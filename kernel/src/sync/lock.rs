@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < SOCKET < PIPE < FUTEX < FAMILY < TASKS < GROUP < TASK < SIGHAND
+//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < INFLIGHT < SOCKET < PIPE < TASKS < GROUP < TASK < SIGHAND
 //!   < EPOLL < TIMER < WAIT < SCHED < RUNQ < LOG
 //! ```
 
@@ -24,6 +25,8 @@ impl Rank {
     pub const FILE: Rank = Rank(65);
     pub const TTY: Rank = Rank(70);
     pub const TTY2: Rank = Rank(72);
+    /// Descriptors that lie in the queues of Unix sockets.
+    pub const INFLIGHT: Rank = Rank(78);
     pub const SOCKET: Rank = Rank(80);
     pub const SOCKET2: Rank = Rank(82);
     pub const PIPE: Rank = Rank(90);

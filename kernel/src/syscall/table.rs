@@ -315,7 +315,26 @@ const EVENT: &[Row] = rows! {
 };
 
 // Sockets
-const SOCKET: &[Row] = rows! {};
+const SOCKET: &[Row] = rows! {
+    SYS_SOCKET => super::socket::socket, Partial, "AF_UNIX";
+    SYS_SOCKETPAIR => super::socket::socketpair, Full;
+    SYS_BIND => super::socket::bind, Full;
+    SYS_CONNECT => super::socket::connect, Full;
+    SYS_LISTEN => super::socket::listen, Full;
+    SYS_ACCEPT => super::socket::accept, Full;
+    SYS_ACCEPT4 => super::socket::accept4, Full;
+    SYS_GETSOCKNAME => super::socket::getsockname, Full;
+    SYS_GETPEERNAME => super::socket::getpeername, Full;
+    SYS_SHUTDOWN => super::socket::shutdown, Full;
+    SYS_SETSOCKOPT => super::socket::setsockopt, Full;
+    SYS_GETSOCKOPT => super::socket::getsockopt, Full;
+    SYS_SENDTO => super::message::sendto, Full;
+    SYS_RECVFROM => super::message::recvfrom, Full;
+    SYS_SENDMSG => super::message::sendmsg, Full;
+    SYS_RECVMSG => super::message::recvmsg, Full;
+    SYS_SENDMMSG => super::message::sendmmsg, Full;
+    SYS_RECVMMSG => super::message::recvmmsg, Full;
+};
 
 // The system: names, log, random, sysinfo, reboot
 const SYSTEM: &[Row] = rows! {

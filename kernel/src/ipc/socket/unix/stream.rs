@@ -1,0 +1,203 @@
+//! Streams: bytes without boundaries, but for those of credentials and descriptors.
+
+use super::packet::Packet;
+use super::{Phase, SHUT_RECEIVE, SHUT_SEND, UnixSocket, rights, scm};
+use crate::error::{Result, err};
+use crate::ipc::broken_pipe;
+use crate::ipc::socket::{Incoming, Outgoing, deadline, options::Flag, wait};
+use crate::sched;
+use crate::vfs::File;
+use abi::errno::Errno;
+use abi::net::{MsgFlags, Ucred};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Most bytes of one packet: SKB_MAX_ALLOC + UNIX_SKB_FRAGS_SZ.
+const PIECE_MAX: usize = 16_064 + 32_768;
+
+impl UnixSocket {
+    fn stream_peer(&self, message: &Outgoing<'_>) -> Result<Arc<UnixSocket>> {
+        if message.name.is_some() {
+            return err(if self.phase() == Phase::Connected {
+                Errno::EISCONN
+            } else {
+                Errno::EOPNOTSUPP
+            });
+        }
+        self.peer().ok_or_else(|| Errno::ENOTCONN.into())
+    }
+
+    /// net/unix/af_unix.c:unix_stream_sendmsg().
+    pub(super) fn send_stream(&self, message: &mut Outgoing<'_>) -> Result<usize> {
+        let task = sched::current();
+        let mut attached = scm::parse(&task, &message.control)?;
+        let peer = self.stream_peer(message)?;
+        let me = self.arc();
+        let mut sent = 0;
+        let mut result = Ok(());
+        while message.source.remaining() > 0 {
+            let piece = if self.is_shut(SHUT_SEND) {
+                err(Errno::EPIPE)
+            } else {
+                self.wait_for_send_room(message)
+            };
+            result = piece.and_then(|()| {
+                let half = self.options.sndbuf.load(Ordering::Relaxed) / 2;
+                let len = message.source.remaining();
+                let len = len.min(half.saturating_sub(64).max(1)).min(PIECE_MAX);
+                let mut data = vec![0; len].into_boxed_slice();
+                if message.source.read(&mut data)? < len {
+                    return err(Errno::EFAULT);
+                }
+                let creds = attached.creds_for(&task, self, &peer);
+                let rights = attached.take_rights(&task)?;
+                let packet = Arc::new(Packet::new(data, &me, creds, rights));
+                peer.take_in(packet)?;
+                sent += len;
+                Ok(())
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        match result {
+            Err(e) if sent == 0 => {
+                if e.errno() == Errno::EPIPE && !message.flags.contains(MsgFlags::MSG_NOSIGNAL) {
+                    broken_pipe();
+                }
+                Err(e)
+            }
+            _ => Ok(sent),
+        }
+    }
+
+    /// Puts a packet into the queue and tells the reader. EPIPE when nothing is read here any more.
+    pub(super) fn take_in(&self, packet: Arc<Packet>) -> Result<()> {
+        {
+            let mut queue = self.queue.lock();
+            if queue.dead || self.is_shut(SHUT_RECEIVE) {
+                drop(queue);
+                return err(Errno::EPIPE);
+            }
+            queue.packets.push_back(packet);
+        }
+        self.told_data();
+        Ok(())
+    }
+
+    /// Waits for input; false at the end of the stream.
+    fn wait_for_stream(&self, message: &Incoming<'_>) -> Result<bool> {
+        if self.has_input() {
+            return Ok(true);
+        }
+        self.check_error()?;
+        if self.is_shut(SHUT_RECEIVE) {
+            return Ok(false);
+        }
+        if message.nonblock {
+            return err(Errno::EAGAIN);
+        }
+        let at = deadline(false, self.options.rcvtimeo.load(Ordering::Relaxed));
+        wait(&self.wait, at, || {
+            let go = self.has_input()
+                || self.is_shut(SHUT_RECEIVE)
+                || self.error.load(Ordering::SeqCst) != 0;
+            go.then_some(())
+        })?;
+        Ok(true)
+    }
+
+    /// net/unix/af_unix.c:unix_stream_read_generic().
+    pub(super) fn receive_stream(&self, message: &mut Incoming<'_>) -> Result<usize> {
+        if self.phase() != Phase::Connected {
+            return err(Errno::EINVAL);
+        }
+        let wanted = message.sink.remaining();
+        let target = if message.flags.contains(MsgFlags::MSG_WAITALL) {
+            wanted
+        } else {
+            wanted.min(self.options.rcvlowat.load(Ordering::Relaxed))
+        };
+        let mut read = Progress::default();
+        let mut result = Ok(());
+        loop {
+            let held = self.reader.lock();
+            let more = self.read_packets(message, &mut read);
+            drop(held);
+            match more {
+                Ok(true) if read.copied < target.max(1) => {}
+                Ok(_) => break,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
+            match self.wait_for_stream(message) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
+        }
+        scm::deliver(self, message, read.creds.flatten(), read.files);
+        match result {
+            Err(e) if read.copied == 0 => Err(e),
+            _ => Ok(read.copied),
+        }
+    }
+
+    /// Copies packets out until the sink is full, the queue is empty (true: more may come), or a boundary is met.
+    fn read_packets(&self, message: &mut Incoming<'_>, read: &mut Progress) -> Result<bool> {
+        let peek = message.flags.contains(MsgFlags::MSG_PEEK);
+        let check = self.options.get(Flag::PassCred);
+        let mut index = 0;
+        loop {
+            let Some(packet) = self.packet_at(if peek { index } else { 0 }) else {
+                return Ok(!(peek && index > 0));
+            };
+            if check && read.creds.is_some_and(|creds| creds != packet.creds) {
+                return Ok(false);
+            }
+            read.creds = Some(packet.creds);
+            if message.name.is_empty()
+                && let Some(address) = packet.sender.address()
+            {
+                message.name = address.sockaddr();
+            }
+            let rest = packet.rest();
+            let len = rest.len().min(message.sink.remaining());
+            let copied = message.sink.write(&rest[..len])?;
+            read.copied += copied;
+            let fault = copied < len;
+            if peek {
+                read.files = rights::peek(&packet.rights);
+                if fault || !read.files.is_empty() {
+                    return Ok(false);
+                }
+                index += 1;
+            } else {
+                read.files = packet.land_rights();
+                let done = packet.advance(copied);
+                if done {
+                    self.pop();
+                }
+                if !done || fault || !read.files.is_empty() {
+                    return Ok(false);
+                }
+            }
+            if message.sink.remaining() == 0 {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Progress {
+    copied: usize,
+    /// Of the packets read so far.
+    creds: Option<Option<Ucred>>,
+    files: Vec<Arc<File>>,
+}
