@@ -1,5 +1,6 @@
 //! File systems that need nothing from the host.
 
+pub mod devpts;
 pub mod devtmpfs;
 pub mod overlay;
 pub mod pseudo;
