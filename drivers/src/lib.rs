@@ -1,4 +1,5 @@
 //! Devices and file systems that stand on the host's services: kernel traits implemented with crate `host`.
 #![forbid(unsafe_code)]
 
+pub mod console;
 pub mod hostfs;

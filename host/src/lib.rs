@@ -1,6 +1,12 @@
 //! The host's services, made safe: confined directory trees, terminals, the event loop, entropy.
 //! Unsafe code, where it is needed at all, stays in this crate, `platform` and `stub`.
 
+pub mod descriptor;
+pub mod event;
+pub mod guardian;
+pub mod signals;
+pub mod terminal;
 pub mod tree;
 
+pub use event::{EventLoop, Interest, Ready, Watch};
 pub use rustix::io::Errno;
