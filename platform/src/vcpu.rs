@@ -86,6 +86,7 @@ impl Vcpu {
         let cpu = self.host_cpu();
         // A refusal costs speed only.
         let _ = sys::set_affinity(0, cpu);
+        sys::leave_rseq();
         CURRENT.set(Some((self.index, cpu)));
         clock::vcpu_at(self.index, cpu);
     }
