@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fcntl;
 pub mod file;
 pub mod futex;
+pub mod inotify;
 pub mod limits;
 pub mod mm;
 pub mod mount;

@@ -34,13 +34,13 @@ fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<
     install(cx, file, how.flags)
 }
 
+/// open(2) and its kin: unknown flags don't count, and files of any size may be opened.
+fn legacy(flags: OpenFlags, mode: u32) -> Result<How> {
+    How::new(flags | OpenFlags::O_LARGEFILE, mode, ResolveFlags::empty())
+}
+
 pub fn open(cx: &mut Context, path: UserPtr<u8>, flags: OpenFlags, mode: u32) -> Result<Fd> {
-    do_open(
-        cx,
-        AT_FDCWD,
-        path,
-        How::new(flags, mode, ResolveFlags::empty())?,
-    )
+    do_open(cx, AT_FDCWD, path, legacy(flags, mode)?)
 }
 
 pub fn openat(
@@ -50,22 +50,12 @@ pub fn openat(
     flags: OpenFlags,
     mode: u32,
 ) -> Result<Fd> {
-    do_open(
-        cx,
-        dirfd.0,
-        path,
-        How::new(flags, mode, ResolveFlags::empty())?,
-    )
+    do_open(cx, dirfd.0, path, legacy(flags, mode)?)
 }
 
 pub fn creat(cx: &mut Context, path: UserPtr<u8>, mode: u32) -> Result<Fd> {
     let flags = OpenFlags::O_CREAT | OpenFlags::O_WRONLY | OpenFlags::O_TRUNC;
-    do_open(
-        cx,
-        AT_FDCWD,
-        path,
-        How::new(flags, mode, ResolveFlags::empty())?,
-    )
+    do_open(cx, AT_FDCWD, path, legacy(flags, mode)?)
 }
 
 /// Reads a struct that may be shorter or longer than ours: kernel/include/linux/uaccess.h:copy_struct_from_user().

@@ -9,6 +9,7 @@ pub mod device;
 mod fdtable;
 mod file;
 mod inode;
+pub mod inotify;
 pub mod locks;
 pub mod memfd;
 pub mod mount;
@@ -23,6 +24,8 @@ mod poll;
 mod registry;
 pub mod remove;
 mod rw;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 pub mod xattr;
 

@@ -35,18 +35,20 @@ fn address(inode: &Arc<dyn Inode>) -> usize {
 /// A watcher's place in the table; left on drop.
 pub struct Registration {
     inode: Arc<dyn Inode>,
+    watcher: Weak<dyn Watcher>,
 }
 
-/// Tells `watcher` of events of `inode` until the registration is dropped (before the watcher's last reference).
+/// Tells `watcher` of events of `inode` until the registration is dropped.
 pub fn register(inode: &Arc<dyn Inode>, watcher: Weak<dyn Watcher>) -> Registration {
     WATCHERS
         .lock()
         .entry(address(inode))
         .or_default()
-        .push(watcher);
+        .push(watcher.clone());
     COUNT.fetch_add(1, Ordering::SeqCst);
     Registration {
         inode: inode.clone(),
+        watcher,
     }
 }
 
@@ -55,7 +57,8 @@ impl Drop for Registration {
         let mut watchers = WATCHERS.lock();
         let key = address(&self.inode);
         if let Some(list) = watchers.get_mut(&key) {
-            list.retain(|w| w.strong_count() > 0);
+            let ours = self.watcher.as_ptr().cast::<()>();
+            list.retain(|w| w.as_ptr().cast::<()>() != ours);
             if list.is_empty() {
                 watchers.remove(&key);
             }

@@ -4,8 +4,10 @@ use super::{File, FileOps, Inode, Sink, Source, attr};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
 use crate::sync::{Mutex, MutexGuard};
+use crate::task::Task;
 use abi::errno::Errno;
 use abi::fs::{OpenFlags, SEEK_DATA, SEEK_HOLE};
+use abi::signal::{SIGXFSZ, Siginfo};
 use abi::task::RLIMIT_FSIZE;
 use std::any::Any;
 use std::sync::{Arc, LazyLock};
@@ -109,12 +111,14 @@ impl FileOps for PageFile {
     }
 }
 
-/// fs/read_write.c:generic_write_checks(): RLIMIT_FSIZE and the largest size. Shortens `source`; EFBIG.
+/// fs/read_write.c:generic_write_checks(): RLIMIT_FSIZE and the largest size. Shortens `source`; EFBIG, and
+/// SIGXFSZ at the limit.
 pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
     if let Some(task) = crate::sched::try_current() {
         let limit = task.group.rlimit(RLIMIT_FSIZE as usize);
         if limit != u64::MAX {
             if offset >= limit {
+                file_size_signal(&task);
                 return err(Errno::EFBIG);
             }
             truncate_source(source, limit - offset);
@@ -127,15 +131,25 @@ pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
     Ok(())
 }
 
-/// fs/attr.c:inode_newsize_ok(): RLIMIT_FSIZE for a size to be set. EFBIG.
+/// fs/attr.c:inode_newsize_ok(): RLIMIT_FSIZE for a size to be set. EFBIG, and SIGXFSZ.
 pub fn limit_size(size: u64) -> Result<()> {
-    let limited = crate::sched::try_current()
-        .is_some_and(|task| size > task.group.rlimit(RLIMIT_FSIZE as usize));
-    if limited || size > MAX_FILE_SIZE {
+    if let Some(task) = crate::sched::try_current()
+        && size > task.group.rlimit(RLIMIT_FSIZE as usize)
+    {
+        file_size_signal(&task);
+        return err(Errno::EFBIG);
+    }
+    if size > MAX_FILE_SIZE {
         err(Errno::EFBIG)
     } else {
         Ok(())
     }
+}
+
+fn file_size_signal(task: &Arc<Task>) {
+    let info = Siginfo::kernel(SIGXFSZ);
+    // A task that is ending takes no signals, and needs none.
+    let _ = crate::signal::send_task(task, info);
 }
 
 fn truncate_source(source: &mut Source<'_>, room: u64) {
