@@ -124,6 +124,9 @@ fn run_vcpu(index: usize) {
     THIS.set(Some((index, None)));
     loop {
         let Some(task) = pick(index) else {
+            if cpu.queued.load(Ordering::SeqCst) > 0 {
+                expel(index);
+            }
             let since = time::monotonic_ns();
             cpu.idle.store(true, Ordering::SeqCst);
             if cpu.queued.load(Ordering::SeqCst) == 0 {
@@ -259,6 +262,30 @@ fn pick(index: usize) -> Option<Arc<Task>> {
     })
 }
 
+/// Moves tasks that wait for vCPU `index` but may no longer run there.
+fn expel(index: usize) {
+    let cpu = &cpus()[index];
+    let strangers: Vec<Arc<Task>> = {
+        let mut queue = cpu.queue.lock();
+        let may = |task: &Arc<Task>| task.sched.allowed() & (1 << index) != 0;
+        let gone: Vec<_> = queue
+            .tasks
+            .iter()
+            .filter(|(_, task)| !may(task))
+            .map(|(key, task)| (*key, task.clone()))
+            .collect();
+        for (key, _) in &gone {
+            queue.tasks.remove(key);
+        }
+        cpu.queued.store(queue.tasks.len(), Ordering::SeqCst);
+        gone.into_iter().map(|(_, task)| task).collect()
+    };
+    for task in strangers {
+        let mut state = task.sched.state.lock();
+        enqueue(&task, &mut state);
+    }
+}
+
 fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
     let task = {
         let mut queue = from.queue.lock();
@@ -324,6 +351,12 @@ pub fn yield_now() {
         state.vruntime = state.vruntime.max(first);
     }
     drop(task);
+    fiber::suspend(Reason::Yield);
+}
+
+/// Goes on on a vCPU that the task may use: its affinity changed.
+pub fn migrate() {
+    assert_none_held();
     fiber::suspend(Reason::Yield);
 }
 

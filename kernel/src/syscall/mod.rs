@@ -24,6 +24,7 @@ pub mod poll;
 pub mod prctl;
 pub mod process;
 pub mod process_vm;
+pub mod sched;
 pub mod signal;
 pub mod socket;
 pub mod splice;

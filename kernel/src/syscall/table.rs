@@ -293,6 +293,18 @@ const TIME: &[Row] = rows! {
 
 // Futexes and scheduling
 const SCHED: &[Row] = rows! {
+    SYS_SCHED_YIELD => super::sched::sched_yield, Full;
+    SYS_SCHED_SETAFFINITY => super::sched::sched_setaffinity, Full;
+    SYS_SCHED_GETAFFINITY => super::sched::sched_getaffinity, Full;
+    SYS_SCHED_SETSCHEDULER => super::sched::sched_setscheduler, Partial, "real-time tasks share the CPU like others";
+    SYS_SCHED_GETSCHEDULER => super::sched::sched_getscheduler, Full;
+    SYS_SCHED_SETPARAM => super::sched::sched_setparam, Full;
+    SYS_SCHED_GETPARAM => super::sched::sched_getparam, Full;
+    SYS_SCHED_SETATTR => super::sched::sched_setattr, Partial, "no SCHED_DEADLINE, no utilisation clamps";
+    SYS_SCHED_GETATTR => super::sched::sched_getattr, Full;
+    SYS_SCHED_GET_PRIORITY_MAX => super::sched::sched_get_priority_max, Full;
+    SYS_SCHED_GET_PRIORITY_MIN => super::sched::sched_get_priority_min, Full;
+    SYS_SCHED_RR_GET_INTERVAL => super::sched::sched_rr_get_interval, Full;
     SYS_FUTEX => super::futex::futex, Partial, "no FUTEX_WAIT_REQUEUE_PI, no priority boost of lock owners";
     SYS_FUTEX_WAITV => super::futex::futex_waitv, Full;
 };

@@ -64,6 +64,10 @@ pub fn change(
         }
         inner.rlimits[slot] = new;
     }
+    drop(inner);
+    if new.is_some() && slot == RLIMIT_CPU as usize {
+        crate::time::cpu::limit_changed(target);
+    }
     Ok(old)
 }
 
