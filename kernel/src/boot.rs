@@ -70,8 +70,9 @@ pub fn early(
     pr_info!("Kernel command line: {cmdline}");
     random::set_source(entropy);
     time::timer::start();
+    time::load::start();
     pagecache::init(platform);
-    pagecache::set_limit(memory);
+    crate::mm::set_total(memory);
     pr_info!("Memory: {}K available", memory / 1024);
     sched::start(platform);
     pr_info!(
@@ -92,6 +93,12 @@ fn register_file_systems(memory: u64) {
             Ok(tmpfs::TmpFs::new(tmpfs::Options::parse(data, memory)?))
         });
     }
+    vfs::register_filesystem("proc", false, |_source, _data, _flags| {
+        Ok(crate::fs::proc::instance())
+    });
+    vfs::register_filesystem("sysfs", false, |_source, _data, _flags| {
+        Ok(crate::fs::sysfs::instance())
+    });
     vfs::register_filesystem("devtmpfs", false, |_source, _data, _flags| {
         Ok(devtmpfs::instance())
     });

@@ -25,8 +25,4 @@ pub mod vfs;
 pub use abi::errno::Errno;
 pub use error::{Error, Result, err};
 
-/// `uname -r`: the Linux whose behaviour programs find here.
-pub const RELEASE: &str = "6.12.0-umlaut";
-
-/// `uname -v`.
-pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC Umlaut";
+pub use uts::{RELEASE, VERSION};

@@ -43,6 +43,14 @@ fn entropy(buf: &mut [u8]) {
     }
 }
 
+/// The host's description of its first processor; empty when it doesn't tell.
+fn first_cpu() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut first = text.split("\n\n").next().unwrap_or_default().to_owned();
+    first.push('\n');
+    first
+}
+
 /// Bytes of the host's memory.
 fn host_memory() -> u64 {
     let info = rustix::system::sysinfo();
@@ -58,6 +66,7 @@ fn start(options: &Options) -> Result<(), String> {
     let memory = options.mem.unwrap_or_else(|| host_memory() / 2);
     boot::early(&platform, memory, &options.cmdline, entropy)
         .map_err(|e| format!("boot failed: {e:?}"))?;
+    kernel::fs::proc::set_cpu_info(first_cpu());
     let confinement = Confinement {
         root: options
             .hostfs_root

@@ -11,7 +11,6 @@ mod filter;
 mod frame;
 mod machine;
 mod pagecache;
-mod spread;
 mod sys;
 mod thread;
 mod vcpu;

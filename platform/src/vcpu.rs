@@ -2,9 +2,8 @@
 //! that no guest thread keeps a vCPU waiting for ever.
 
 use crate::machine::Machine;
-use crate::spread::Crowd;
 use crate::{Platform, clock, sys, zygote};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -13,14 +12,14 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 thread_local! {
-    /// vCPU number of the calling host thread, and where its host CPU is written.
-    static CURRENT: RefCell<Option<(usize, Arc<AtomicUsize>)>> = const { RefCell::new(None) };
+    /// (vCPU number, host CPU) of the calling host thread.
+    static CURRENT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
 }
 
 /// The calling host thread's vCPU number and host CPU. Never inlined: fibers move between host threads.
 #[inline(never)]
 pub(crate) fn current() -> Option<(usize, usize)> {
-    CURRENT.with_borrow(|c| c.as_ref().map(|(n, cpu)| (*n, cpu.load(Ordering::Relaxed))))
+    CURRENT.get()
 }
 
 // Bits of a vCPU's word; above them a count of kickers that look at the guest thread.
@@ -39,9 +38,7 @@ const COULD_OBEY_NS: u64 = 50_000_000;
 /// One virtual CPU. Shared with whoever may kick it.
 pub struct Vcpu {
     index: usize,
-    host_cpu: Arc<AtomicUsize>,
-    /// The host thread that entered it; 0 before.
-    host_tid: AtomicI32,
+    host_cpu: AtomicUsize,
     word: AtomicU32,
     machine: Weak<Machine>,
     /// The guest thread on it, valid while IN_GUEST is set and, for kickers that counted themselves, until they are done.
@@ -59,13 +56,12 @@ pub struct Vcpu {
 impl Vcpu {
     /// vCPU number `index` of `platform`, on a host CPU chosen among those this process may use.
     pub fn new(index: usize, platform: &Platform) -> Arc<Vcpu> {
-        let cpus = &platform.0.cpus;
+        let cpus = sys::affinity();
         // Machines start at different CPUs, so that several of them spread.
         let cpu = cpus[(std::process::id() as usize + index) % cpus.len()];
         let vcpu = Arc::new(Vcpu {
             index,
-            host_cpu: Arc::new(AtomicUsize::new(cpu)),
-            host_tid: AtomicI32::new(0),
+            host_cpu: AtomicUsize::new(cpu),
             word: AtomicU32::new(0),
             machine: Arc::downgrade(&platform.0),
             pid: AtomicI32::new(0),
@@ -91,8 +87,7 @@ impl Vcpu {
         // A refusal costs speed only.
         let _ = sys::set_affinity(0, cpu);
         sys::leave_rseq();
-        self.host_tid.store(sys::gettid(), Ordering::Relaxed);
-        CURRENT.set(Some((self.index, self.host_cpu.clone())));
+        CURRENT.set(Some((self.index, cpu)));
         clock::vcpu_at(self.index, cpu);
     }
 
@@ -137,14 +132,6 @@ impl Vcpu {
             self.kicked_at
                 .store(clock::monotonic_ns(), Ordering::Relaxed);
             self.with_guest(|pid, tid| sys::tgkill(pid, tid, zygote::PREEMPT));
-        }
-    }
-
-    /// Moves it to another host CPU, from whatever thread.
-    fn move_to(&self, cpu: usize) {
-        if sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok() {
-            self.host_cpu.store(cpu, Ordering::Relaxed);
-            clock::vcpu_at(self.index, cpu);
         }
     }
 
@@ -226,7 +213,6 @@ impl Watchdog {
                 let mut seen = Vec::new();
                 while let Some(m) = weak.upgrade() {
                     m.watchdog.look(&mut seen);
-                    m.watchdog.spread(&mut seen, &m.cpus);
                     clock::follow_host();
                     drop(m);
                     std::thread::sleep(Duration::from_nanos(LOOK_NS));
@@ -276,36 +262,6 @@ impl Watchdog {
     }
 }
 
-impl Watchdog {
-    /// Moves vCPUs from crowded host CPUs to idle ones.
-    fn spread(&self, seen: &mut [Seen], allowed: &[usize]) {
-        if allowed.len() < 2 {
-            return;
-        }
-        let vcpus: Vec<_> = self
-            .vcpus
-            .lock()
-            .unwrap()
-            .iter()
-            .map(Weak::upgrade)
-            .collect();
-        for (v, seen) in vcpus.iter().zip(seen) {
-            let Some(v) = v
-                .as_ref()
-                .filter(|v| v.host_tid.load(Ordering::Relaxed) != 0)
-            else {
-                continue;
-            };
-            let others = vcpus.iter().flatten().filter(|o| o.index != v.index);
-            let taken: Vec<_> = others.map(|o| o.host_cpu()).collect();
-            let (now, tid) = (clock::monotonic_ns(), v.host_tid.load(Ordering::Relaxed));
-            if let Some(cpu) = seen.crowd.look(now, tid, v.host_cpu(), allowed, &taken) {
-                v.move_to(cpu);
-            }
-        }
-    }
-}
-
 /// What the watchdog remembers of a vCPU.
 #[derive(Default)]
 struct Seen {
@@ -314,5 +270,4 @@ struct Seen {
     late: u32,
     /// CPU time of the guest thread at the first of them, nanoseconds.
     ran: u64,
-    crowd: Crowd,
 }

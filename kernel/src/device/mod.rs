@@ -2,6 +2,8 @@
 
 mod mem;
 
+pub use mem::open_kmsg;
+
 /// Makes them known: /dev/null, zero, full, random, urandom, kmsg.
 pub fn init() {
     mem::init();

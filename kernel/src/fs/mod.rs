@@ -3,7 +3,9 @@
 pub mod devpts;
 pub mod devtmpfs;
 pub mod overlay;
+pub mod proc;
 pub mod pseudo;
+pub mod sysfs;
 pub mod tmpfs;
 
 use crate::error::{Result, err};

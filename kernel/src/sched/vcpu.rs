@@ -40,6 +40,8 @@ struct Cpu {
     resched: AtomicBool,
     idle: AtomicBool,
     idle_ns: AtomicU64,
+    user_ns: AtomicU64,
+    system_ns: AtomicU64,
     /// When the running task was switched in, nanoseconds.
     since: AtomicU64,
 }
@@ -106,6 +108,8 @@ pub fn start(platform: &Platform) {
             resched: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             idle_ns: AtomicU64::new(0),
+            user_ns: AtomicU64::new(0),
+            system_ns: AtomicU64::new(0),
             since: AtomicU64::new(0),
         })
         .collect();
@@ -155,6 +159,7 @@ fn resume(index: usize, task: Arc<Task>) {
     cpu.since.store(start, Ordering::Relaxed);
     task.sched.accounted_ns.store(start, Ordering::Relaxed);
     time::cpu::resumed(&task.group);
+    let user_before = task.sched.utime_ns.load(Ordering::Relaxed);
     set_current(Some(task.clone()));
     let result = fiber.resume();
     set_current(None);
@@ -162,6 +167,14 @@ fn resume(index: usize, task: Arc<Task>) {
     task.sched.account(end, &task.sched.stime_ns);
     task.sched.accounted_ns.store(0, Ordering::Relaxed);
     let ran = end.saturating_sub(start);
+    let user = task
+        .sched
+        .utime_ns
+        .load(Ordering::Relaxed)
+        .wrapping_sub(user_before);
+    cpu.user_ns.fetch_add(user, Ordering::Relaxed);
+    cpu.system_ns
+        .fetch_add(ran.saturating_sub(user), Ordering::Relaxed);
     cpu.queue.lock().running_vruntime = None;
     match result {
         Resumed::Finished => {
@@ -473,6 +486,15 @@ pub fn tick() {
             start_ticking();
         }
     }
+}
+
+/// Nanoseconds vCPU `index` spent in guest code and in the kernel since boot.
+pub fn busy_ns(index: usize) -> (u64, u64) {
+    let cpu = &cpus()[index];
+    (
+        cpu.user_ns.load(Ordering::Relaxed),
+        cpu.system_ns.load(Ordering::Relaxed),
+    )
 }
 
 /// Nanoseconds vCPU `index` was idle since boot.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod itimer;
+pub mod load;
 pub mod posix;
 pub mod sleep;
 pub mod timer;

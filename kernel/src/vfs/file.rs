@@ -134,10 +134,17 @@ pub struct FileOwner {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static OPEN: AtomicU64 = AtomicU64::new(0);
+
+/// Number of open file descriptions in the machine.
+pub fn open_files() -> u64 {
+    OPEN.load(Ordering::Relaxed)
+}
 
 impl File {
     /// `flags`: access mode and status flags (creation flags are dropped).
     pub fn new(path: Path, ops: Box<dyn FileOps>, flags: OpenFlags) -> Arc<File> {
+        OPEN.fetch_add(1, Ordering::Relaxed);
         Arc::new(File {
             inode: path.inode(),
             path,
@@ -224,6 +231,7 @@ impl Drop for File {
     fn drop(&mut self) {
         super::notify::closed(self);
         self.epoll_links.closed();
+        OPEN.fetch_sub(1, Ordering::Relaxed);
         self.ops.release(self);
     }
 }

@@ -34,7 +34,7 @@ pub use buffer::{Sink, Source};
 pub use dcache::Dentry;
 pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
 pub use fdtable::FdTable;
-pub use file::{DirEntry, DirSink, File, FileOps, FileOwner};
+pub use file::{DirEntry, DirSink, File, FileOps, FileOwner, open_files};
 pub use inode::{
     DirentType, FileSystem, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, StatFs,
     TimeSet,

@@ -1,0 +1,236 @@
+//! /proc/sys: the settings that mean something here.
+
+use crate::error::{Result, err};
+use crate::fs::pseudo::{Fixed, Node};
+use crate::mm;
+use crate::task::{PID_MAX, pids};
+use crate::vfs;
+use abi::errno::Errno;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A number that programs may set and read back, within bounds.
+pub struct Knob {
+    value: AtomicI64,
+    min: i64,
+    max: i64,
+}
+
+impl Knob {
+    pub const fn new(value: i64, min: i64, max: i64) -> Knob {
+        Knob {
+            value: AtomicI64::new(value),
+            min,
+            max,
+        }
+    }
+
+    pub fn get(&self) -> i64 {
+        self.value.load(Ordering::Relaxed)
+    }
+
+    /// EINVAL for what isn't a number within the bounds.
+    pub fn set_text(&self, bytes: &[u8]) -> Result<()> {
+        let value = parse(bytes)?;
+        if value < self.min || value > self.max {
+            return err(Errno::EINVAL);
+        }
+        self.value.store(value, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<i64> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Errno::EINVAL)?
+        .trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    Ok(text.parse().map_err(|_| Errno::EINVAL)?)
+}
+
+static PANIC: Knob = Knob::new(0, i32::MIN as i64, i32::MAX as i64);
+static RANDOMIZE: Knob = Knob::new(2, 0, 2);
+static DMESG_RESTRICT: Knob = Knob::new(0, 0, 1);
+static SWAPPINESS: Knob = Knob::new(60, 0, 200);
+
+fn knob(knob: &'static Knob) -> Node {
+    Node::setting(
+        move || Ok(format!("{}\n", knob.get()).into_bytes()),
+        move |bytes| knob.set_text(bytes),
+    )
+}
+
+/// Whether addresses are randomised, as kernel.randomize_va_space says: 0, 1 or 2.
+pub fn randomize_va_space() -> i64 {
+    RANDOMIZE.get()
+}
+
+/// Whether only CAP_SYSLOG may read the kernel log.
+pub fn dmesg_restrict() -> bool {
+    DMESG_RESTRICT.get() != 0
+}
+
+fn line(text: impl std::fmt::Display) -> Node {
+    Node::fixed(format!("{text}\n"))
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let mut b = bytes;
+    b[6] = b[6] & 0x0f | 0x40;
+    b[8] = b[8] & 0x3f | 0x80;
+    let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+fn new_uuid() -> String {
+    let mut bytes = [0; 16];
+    crate::random::fill(&mut bytes);
+    uuid(bytes)
+}
+
+fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(new_uuid)
+}
+
+pub(super) fn root() -> Node {
+    Node::dir(
+        Fixed::new()
+            .with_dir("fs", || Node::dir(fs()))
+            .with_dir("kernel", || Node::dir(kernel()))
+            .with_dir("vm", || Node::dir(vm()))
+            .with_dir("net", || Node::dir(net())),
+    )
+}
+
+fn kernel() -> Fixed {
+    Fixed::new()
+        .with("ostype", || line("Linux"))
+        .with("osrelease", || line(crate::RELEASE))
+        .with("version", || line(crate::VERSION))
+        .with("hostname", || {
+            Node::setting(
+                || Ok(with_newline(crate::uts::hostname())),
+                |b| {
+                    Ok(crate::uts::set_hostname(
+                        b.strip_suffix(b"\n").unwrap_or(b),
+                    )?)
+                },
+            )
+        })
+        .with("domainname", || {
+            Node::setting(
+                || Ok(with_newline(crate::uts::domainname())),
+                |b| {
+                    Ok(crate::uts::set_domainname(
+                        b.strip_suffix(b"\n").unwrap_or(b),
+                    )?)
+                },
+            )
+        })
+        .with("pid_max", || line(PID_MAX))
+        .with("threads-max", || line(65_536))
+        .with("ngroups_max", || line(65_536))
+        .with("cap_last_cap", || line(abi::task::CAP_LAST_CAP))
+        .with("overflowuid", || line(65_534))
+        .with("overflowgid", || line(65_534))
+        .with("core_pattern", || line("core"))
+        .with("core_uses_pid", || line(0))
+        .with("panic", || knob(&PANIC))
+        .with("printk", || line("7\t4\t1\t7"))
+        .with("randomize_va_space", || knob(&RANDOMIZE))
+        .with("dmesg_restrict", || knob(&DMESG_RESTRICT))
+        .with("kptr_restrict", || line(0))
+        .with("tainted", || line(0))
+        .with("ns_last_pid", || {
+            Node::text(|| Ok(format!("{}\n", pids().last()).into_bytes()))
+        })
+        .with_dir("random", || {
+            Node::dir(
+                Fixed::new()
+                    .with("boot_id", || line(boot_id()))
+                    .with("uuid", || {
+                        Node::text(|| Ok(format!("{}\n", new_uuid()).into_bytes()))
+                    })
+                    .with("entropy_avail", || line(256))
+                    .with("poolsize", || line(256)),
+            )
+        })
+}
+
+fn with_newline(mut text: Vec<u8>) -> Vec<u8> {
+    text.push(b'\n');
+    text
+}
+
+fn vm() -> Fixed {
+    Fixed::new()
+        .with("overcommit_memory", || {
+            Node::setting(
+                || Ok(format!("{}\n", mm::overcommit().mode).into_bytes()),
+                |bytes| {
+                    let mode = u32::try_from(parse(bytes)?).map_err(|_| Errno::EINVAL)?;
+                    mm::set_overcommit(mm::Overcommit {
+                        mode,
+                        ..mm::overcommit()
+                    })
+                },
+            )
+        })
+        .with("overcommit_ratio", || line(50))
+        .with("max_map_count", || line(65_530))
+        .with("mmap_min_addr", || line(65_536))
+        .with("swappiness", || knob(&SWAPPINESS))
+        .with("min_free_kbytes", || line(0))
+        .with("drop_caches", || {
+            Node::trigger(|bytes| match parse(bytes)? {
+                1..=3 => {
+                    crate::mm::pagecache::reclaim(u64::MAX);
+                    Ok(())
+                }
+                _ => err(Errno::EINVAL),
+            })
+        })
+}
+
+fn fs() -> Fixed {
+    Fixed::new()
+        .with("file-max", || line(i64::MAX))
+        .with("file-nr", || {
+            Node::text(|| Ok(format!("{}\t0\t{}\n", vfs::open_files(), i64::MAX).into_bytes()))
+        })
+        .with("nr_open", || line(1_048_576))
+        .with("pipe-max-size", || line(1_048_576))
+        .with("protected_symlinks", || line(0))
+        .with("protected_hardlinks", || line(0))
+        .with("protected_fifos", || line(0))
+        .with("protected_regular", || line(0))
+        .with("suid_dumpable", || line(0))
+        .with_dir("inotify", || {
+            Node::dir(
+                Fixed::new()
+                    .with("max_queued_events", || line(16_384))
+                    .with("max_user_instances", || line(128))
+                    .with("max_user_watches", || line(65_536)),
+            )
+        })
+        .with_dir("epoll", || {
+            Node::dir(Fixed::new().with("max_user_watches", || line(1_000_000)))
+        })
+}
+
+fn net() -> Fixed {
+    Fixed::new()
+        .with_dir("core", || {
+            Node::dir(Fixed::new().with("somaxconn", || line(4096)))
+        })
+        .with_dir("unix", || {
+            Node::dir(Fixed::new().with("max_dgram_qlen", || line(512)))
+        })
+}
