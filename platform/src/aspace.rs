@@ -289,6 +289,22 @@ impl AddressSpace {
         resident.saturating_sub(shared) * crate::PAGE_SIZE
     }
 
+    /// Which of `pages` pages from `addr` on are in memory; None when the host doesn't tell.
+    pub fn resident_pages(&self, addr: u64, pages: usize) -> Option<Vec<bool>> {
+        const PRESENT: u64 = 1 << 63;
+        let map = std::fs::File::open(format!("/proc/{}/pagemap", self.0.pid)).ok()?;
+        let mut entries = vec![0; pages * 8];
+        let at = addr / crate::PAGE_SIZE * 8;
+        std::os::unix::fs::FileExt::read_exact_at(&map, &mut entries, at).ok()?;
+        let (entries, _) = entries.as_chunks();
+        Some(
+            entries
+                .iter()
+                .map(|e| u64::from_ne_bytes(*e) & PRESENT != 0)
+                .collect(),
+        )
+    }
+
     /// The host's id of the process behind this address space.
     pub fn host_pid(&self) -> i32 {
         self.0.pid

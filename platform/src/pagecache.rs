@@ -93,6 +93,24 @@ impl PageCacheMemory {
     pub fn capacity(&self) -> u64 {
         self.map.len() - PAGE_SIZE
     }
+    /// The parts of `[start, end)` that have host memory, by address; everything else is a hole.
+    pub fn data_runs(&self, start: u64, end: u64) -> Vec<std::ops::Range<u64>> {
+        let seek = |at: u64, whence| {
+            // SAFETY: no pointers. Nobody uses the file's position.
+            let r = unsafe { libc::lseek(self.rw.as_raw_fd(), at as i64, whence) };
+            u64::try_from(r).ok()
+        };
+        let mut runs = Vec::new();
+        let mut at = start;
+        while at < end {
+            let Some(data) = seek(at, libc::SEEK_DATA).filter(|d| *d < end) else {
+                break;
+            };
+            at = seek(data, libc::SEEK_HOLE).unwrap_or(end).min(end);
+            runs.push(data..at);
+        }
+        runs
+    }
     /// Bytes of host memory in use.
     pub fn allocated_bytes(&self) -> u64 {
         // SAFETY: stat may be all zeros, and the call fills it in.

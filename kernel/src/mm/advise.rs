@@ -220,7 +220,7 @@ impl Change<'_> {
 }
 
 impl Mm {
-    /// mincore(2): a byte for each page of `[addr, addr + len)`, 1 when it is in memory. Anonymous pages count as such.
+    /// mincore(2): a byte for each page of `[addr, addr + len)`, 1 when it is in memory.
     /// ENOMEM when nothing is mapped there.
     pub fn mincore(&self, addr: u64, pages: u64) -> Result<Vec<u8>> {
         let end = addr + pages * PAGE;
@@ -228,7 +228,10 @@ impl Mm {
         if !inner.vmas.covered(addr, end) {
             return err(Errno::ENOMEM);
         }
-        let mut out = vec![1; pages as usize];
+        let mut out = match self.aspace.resident_pages(addr, pages as usize) {
+            Some(present) => present.into_iter().map(u8::from).collect(),
+            None => vec![1; pages as usize],
+        };
         for vma in inner.vmas.touching(addr, end) {
             let Some((mapping, offset)) = vma.mapping() else {
                 continue;
@@ -237,7 +240,6 @@ impl Mm {
             let first = (from - vma.start + offset) / pagecache::PAGE;
             let at = (from - addr) / PAGE;
             let count = (to - from) / PAGE;
-            out[at as usize..(at + count) as usize].fill(0);
             for run in mapping.resident_runs(first..first + count) {
                 let run = (run.start - first + at) as usize..(run.end - first + at) as usize;
                 out[run].fill(1);

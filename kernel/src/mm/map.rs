@@ -98,8 +98,8 @@ impl MapRequest {
         }
         if shared {
             if kind == MapFlags::MAP_SHARED_VALIDATE {
-                let known = MapFlags::all() - MapFlags::MAP_SYNC - MapFlags::MAP_UNINITIALIZED;
-                if !(self.flags & !known).is_empty() {
+                let refused = MapFlags::MAP_SYNC | MapFlags::MAP_UNINITIALIZED;
+                if self.flags.unknown_bits() != 0 || self.flags.intersects(refused) {
                     return err(Errno::EOPNOTSUPP);
                 }
             }

@@ -27,7 +27,7 @@ impl Mm {
         }
         let len = page_align(len)?;
         let mut end = addr.checked_add(len).ok_or(Errno::ENOMEM)?;
-        if !(prot & !(ProtFlags::all())).is_empty() {
+        if prot.unknown_bits() != 0 {
             return err(Errno::EINVAL);
         }
         let mut change = self.change();

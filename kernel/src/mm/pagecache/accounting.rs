@@ -107,6 +107,14 @@ pub(super) fn charge(quota: Option<&Quota>, pages: u64) -> Result<u64> {
     Ok(granted)
 }
 
+/// Counts pages that guests made without asking.
+pub(super) fn charge_anyway(quota: Option<&Quota>, pages: u64) {
+    USED.fetch_add(pages, Ordering::Relaxed);
+    if let Some(quota) = quota {
+        quota.used.fetch_add(pages, Ordering::Relaxed);
+    }
+}
+
 pub(super) fn uncharge(quota: Option<&Quota>, pages: u64) {
     if pages > 0 {
         USED.fetch_sub(pages, Ordering::Relaxed);

@@ -143,7 +143,30 @@ impl Mapping {
 
     /// Pages that hold content. Without a source these are the allocated ones (st_blocks, statfs).
     pub fn resident_pages(&self) -> u64 {
-        self.state.lock().valid.count()
+        let mut state = self.state.lock();
+        self.learn(&mut state, 0..u64::MAX);
+        state.valid.count()
+    }
+
+    /// Notes which of `pages` guests have made through shared mappings of a file without source.
+    pub(super) fn learn(&self, state: &mut State, pages: Range<u64>) {
+        if self.source.is_some() || !self.guest_written.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(range) = &state.range else { return };
+        let limit = self.size().div_ceil(PAGE).min(range.len() / PAGE);
+        let pages = pages.start..pages.end.min(limit);
+        if pages.is_empty() || state.valid.covers(pages.clone()) {
+            return;
+        }
+        let base = range.base();
+        let mut new = 0;
+        for run in memory().data_runs(base + pages.start * PAGE, base + pages.end * PAGE) {
+            new += state
+                .valid
+                .insert((run.start - base) / PAGE..(run.end - base).div_ceil(PAGE));
+        }
+        accounting::charge_anyway(self.quota.as_deref(), new);
     }
 
     /// Pages that wait to be written back.
@@ -153,10 +176,8 @@ impl Mapping {
 
     /// Pages of `pages` that are in memory, as runs (mincore, cachestat).
     pub fn resident_runs(&self, pages: Range<u64>) -> Vec<Range<u64>> {
-        let state = self.state.lock();
-        if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
-            return vec![pages];
-        }
+        let mut state = self.state.lock();
+        self.learn(&mut state, pages.clone());
         state.valid.runs(pages).collect()
     }
 
@@ -317,12 +338,11 @@ impl Mapping {
         }
         {
             let _fill = self.fill.lock();
-            let runs: Vec<_> =
-                if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
-                    std::iter::once(0..self.size().div_ceil(PAGE).min(old.len() / PAGE)).collect()
-                } else {
-                    self.state.lock().valid.runs(0..u64::MAX).collect()
-                };
+            let runs: Vec<_> = {
+                let mut state = self.state.lock();
+                self.learn(&mut state, 0..u64::MAX);
+                state.valid.runs(0..old.len() / PAGE).collect()
+            };
             for run in runs {
                 let (start, len) = (run.start * PAGE, (run.end - run.start) * PAGE);
                 memory().copy(old.base() + start, new.base() + start, len);
@@ -537,10 +557,12 @@ impl Mapping {
         if offset >= size {
             return err(Errno::ENXIO);
         }
-        if self.source.is_some() || self.guest_written.load(Ordering::Relaxed) {
+        if self.source.is_some() {
             return Ok(offset);
         }
-        match self.state.lock().valid.next_in(offset / PAGE) {
+        let mut state = self.state.lock();
+        self.learn(&mut state, 0..u64::MAX);
+        match state.valid.next_in(offset / PAGE) {
             Some(page) if page * PAGE < size => Ok(offset.max(page * PAGE)),
             _ => err(Errno::ENXIO),
         }
@@ -552,10 +574,12 @@ impl Mapping {
         if offset >= size {
             return err(Errno::ENXIO);
         }
-        if self.source.is_some() || self.guest_written.load(Ordering::Relaxed) {
+        if self.source.is_some() {
             return Ok(size);
         }
-        let page = self.state.lock().valid.next_out(offset / PAGE);
+        let mut state = self.state.lock();
+        self.learn(&mut state, 0..u64::MAX);
+        let page = state.valid.next_out(offset / PAGE);
         Ok(size.min(offset.max(page * PAGE)))
     }
 }

@@ -49,18 +49,14 @@ impl Mapping {
     fn read_chunk(&self, sink: &mut Sink<'_>, at: u64, len: u64) -> Result<usize> {
         self.ensure(at, len)?;
         let (range, runs) = {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
             let pages = pages_of(at, len);
+            self.learn(&mut state, pages.clone());
             match &state.range {
                 None => (None, Vec::new()),
                 Some(range) => {
                     let pages = pages.start..pages.end.min(range.len() / PAGE);
-                    let runs =
-                        if self.source.is_none() && self.guest_written.load(Ordering::Relaxed) {
-                            vec![pages]
-                        } else {
-                            state.valid.runs(pages).collect()
-                        };
+                    let runs: Vec<_> = state.valid.runs(pages).collect();
                     (Some(range.clone()), runs)
                 }
             }
