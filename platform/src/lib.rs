@@ -11,6 +11,7 @@ mod filter;
 mod frame;
 mod machine;
 mod pagecache;
+mod spread;
 mod sys;
 mod thread;
 mod vcpu;

@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub zygote: Mutex<Agent>,
     pub zygote_cpu: AtomicUsize,
     pub watchdog: vcpu::Watchdog,
+    /// The host CPUs that the process could use when it started.
+    pub cpus: Vec<usize>,
     config: Config,
     /// Index 0: whoever isn't a vCPU. Then one for each vCPU.
     callers: Vec<Mutex<Caller>>,
@@ -51,6 +53,7 @@ impl Platform {
             zygote: Mutex::new(zygote),
             zygote_cpu: AtomicUsize::new(usize::MAX),
             watchdog: vcpu::Watchdog::default(),
+            cpus: sys::affinity(),
             config,
             callers,
             dying: Mutex::default(),

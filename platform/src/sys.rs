@@ -140,13 +140,15 @@ pub fn thread_activity(pid: i32, tid: i32) -> Option<(bool, u64)> {
     Some((state == 'S', ran))
 }
 
+/// Bytes in a set of CPUs.
+const MASK: usize = 1024;
+
 /// Pins a host thread (0: the caller) to one CPU.
 pub fn set_affinity(tid: i32, cpu: usize) -> io::Result<()> {
-    let mut set = [0u64; 16];
-    set[(cpu / 64) % 16] = 1 << (cpu % 64);
-    // SAFETY: the kernel reads 128 bytes from `set`.
-    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, tid, 128usize, set.as_ptr()) })
-        .map(drop)
+    let mut set = [0u64; MASK / 8];
+    set[(cpu / 64) % (MASK / 8)] = 1 << (cpu % 64);
+    // SAFETY: the kernel reads MASK bytes from `set`.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, tid, MASK, set.as_ptr()) }).map(drop)
 }
 
 /// Ends the calling thread's restartable sequences, which the C library registers and the host would look after at each
@@ -173,14 +175,20 @@ pub fn leave_rseq() {
     }
 }
 
+pub fn gettid() -> i32 {
+    // SAFETY: no pointers.
+    unsafe { libc::gettid() }
+}
+
 /// The CPUs the caller may run on.
 pub fn affinity() -> Vec<usize> {
-    let mut set = [0u64; 16];
-    // SAFETY: the kernel writes at most 128 bytes to `set`.
-    unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, 128usize, set.as_mut_ptr()) };
-    (0..1024)
-        .filter(|c| set[c / 64] >> (c % 64) & 1 == 1)
-        .collect()
+    let mut set = [0u64; MASK / 8];
+    // SAFETY: the kernel writes at most MASK bytes to `set`.
+    unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, MASK, set.as_mut_ptr()) };
+    let cpus: Vec<_> = (0..MASK * 8)
+        .filter(|c| (set[c / 64] >> (c % 64)) & 1 == 1)
+        .collect();
+    if cpus.is_empty() { vec![0] } else { cpus }
 }
 
 pub fn tgkill(pid: i32, tid: i32, signo: i32) -> Result<(), i32> {

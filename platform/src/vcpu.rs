@@ -2,8 +2,9 @@
 //! that no guest thread keeps a vCPU waiting for ever.
 
 use crate::machine::Machine;
+use crate::spread::Crowd;
 use crate::{Platform, clock, sys, zygote};
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -12,14 +13,14 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 thread_local! {
-    /// (vCPU number, host CPU) of the calling host thread.
-    static CURRENT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+    /// vCPU number of the calling host thread, and where its host CPU is written.
+    static CURRENT: RefCell<Option<(usize, Arc<AtomicUsize>)>> = const { RefCell::new(None) };
 }
 
 /// The calling host thread's vCPU number and host CPU. Never inlined: fibers move between host threads.
 #[inline(never)]
 pub(crate) fn current() -> Option<(usize, usize)> {
-    CURRENT.get()
+    CURRENT.with_borrow(|c| c.as_ref().map(|(n, cpu)| (*n, cpu.load(Ordering::Relaxed))))
 }
 
 // Bits of a vCPU's word; above them a count of kickers that look at the guest thread.
@@ -38,7 +39,9 @@ const COULD_OBEY_NS: u64 = 50_000_000;
 /// One virtual CPU. Shared with whoever may kick it.
 pub struct Vcpu {
     index: usize,
-    host_cpu: AtomicUsize,
+    host_cpu: Arc<AtomicUsize>,
+    /// The host thread that entered it; 0 before.
+    host_tid: AtomicI32,
     word: AtomicU32,
     machine: Weak<Machine>,
     /// The guest thread on it, valid while IN_GUEST is set and, for kickers that counted themselves, until they are done.
@@ -56,12 +59,13 @@ pub struct Vcpu {
 impl Vcpu {
     /// vCPU number `index` of `platform`, on a host CPU chosen among those this process may use.
     pub fn new(index: usize, platform: &Platform) -> Arc<Vcpu> {
-        let cpus = sys::affinity();
+        let cpus = &platform.0.cpus;
         // Machines start at different CPUs, so that several of them spread.
         let cpu = cpus[(std::process::id() as usize + index) % cpus.len()];
         let vcpu = Arc::new(Vcpu {
             index,
-            host_cpu: AtomicUsize::new(cpu),
+            host_cpu: Arc::new(AtomicUsize::new(cpu)),
+            host_tid: AtomicI32::new(0),
             word: AtomicU32::new(0),
             machine: Arc::downgrade(&platform.0),
             pid: AtomicI32::new(0),
@@ -87,7 +91,8 @@ impl Vcpu {
         // A refusal costs speed only.
         let _ = sys::set_affinity(0, cpu);
         sys::leave_rseq();
-        CURRENT.set(Some((self.index, cpu)));
+        self.host_tid.store(sys::gettid(), Ordering::Relaxed);
+        CURRENT.set(Some((self.index, self.host_cpu.clone())));
         clock::vcpu_at(self.index, cpu);
     }
 
@@ -132,6 +137,14 @@ impl Vcpu {
             self.kicked_at
                 .store(clock::monotonic_ns(), Ordering::Relaxed);
             self.with_guest(|pid, tid| sys::tgkill(pid, tid, zygote::PREEMPT));
+        }
+    }
+
+    /// Moves it to another host CPU, from whatever thread.
+    fn move_to(&self, cpu: usize) {
+        if sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok() {
+            self.host_cpu.store(cpu, Ordering::Relaxed);
+            clock::vcpu_at(self.index, cpu);
         }
     }
 
@@ -213,6 +226,7 @@ impl Watchdog {
                 let mut seen = Vec::new();
                 while let Some(m) = weak.upgrade() {
                     m.watchdog.look(&mut seen);
+                    m.watchdog.spread(&mut seen, &m.cpus);
                     clock::follow_host();
                     drop(m);
                     std::thread::sleep(Duration::from_nanos(LOOK_NS));
@@ -262,6 +276,36 @@ impl Watchdog {
     }
 }
 
+impl Watchdog {
+    /// Moves vCPUs from crowded host CPUs to idle ones.
+    fn spread(&self, seen: &mut [Seen], allowed: &[usize]) {
+        if allowed.len() < 2 {
+            return;
+        }
+        let vcpus: Vec<_> = self
+            .vcpus
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Weak::upgrade)
+            .collect();
+        for (v, seen) in vcpus.iter().zip(seen) {
+            let Some(v) = v
+                .as_ref()
+                .filter(|v| v.host_tid.load(Ordering::Relaxed) != 0)
+            else {
+                continue;
+            };
+            let others = vcpus.iter().flatten().filter(|o| o.index != v.index);
+            let taken: Vec<_> = others.map(|o| o.host_cpu()).collect();
+            let (now, tid) = (clock::monotonic_ns(), v.host_tid.load(Ordering::Relaxed));
+            if let Some(cpu) = seen.crowd.look(now, tid, v.host_cpu(), allowed, &taken) {
+                v.move_to(cpu);
+            }
+        }
+    }
+}
+
 /// What the watchdog remembers of a vCPU.
 #[derive(Default)]
 struct Seen {
@@ -270,4 +314,5 @@ struct Seen {
     late: u32,
     /// CPU time of the guest thread at the first of them, nanoseconds.
     ran: u64,
+    crowd: Crowd,
 }
