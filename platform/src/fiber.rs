@@ -97,9 +97,10 @@ impl<Y: 'static> Fiber<Y> {
     /// has finished before.
     pub fn resume(&mut self) -> Resumed<Y> {
         let co = self.co.as_mut().expect("resume of a finished fiber");
-        let outer = set_current(self.yielder);
+        // A guard, so that a panic that leaves the fiber doesn't leave its yielder behind.
+        let outer = Outer(set_current(self.yielder));
         let result = co.resume(());
-        self.yielder = set_current(outer);
+        self.yielder = outer.restore();
         match result {
             CoroutineResult::Yield(y) => Resumed::Yielded(y),
             CoroutineResult::Return(()) => {
@@ -110,6 +111,24 @@ impl<Y: 'static> Fiber<Y> {
                 Resumed::Finished
             }
         }
+    }
+}
+
+/// What was current outside of a fiber that is being resumed.
+struct Outer(Option<Current>);
+
+impl Outer {
+    /// Puts it back and returns the fiber's own.
+    fn restore(self) -> Option<Current> {
+        let inner = set_current(self.0);
+        std::mem::forget(self);
+        inner
+    }
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        set_current(self.0);
     }
 }
 
@@ -169,6 +188,13 @@ mod tests {
         }
         assert_eq!(f.resume(), Resumed::Finished);
         assert_eq!(SUM.load(Ordering::Relaxed), 45);
+    }
+
+    #[test]
+    fn a_panic_passes_through() {
+        let mut f: Fiber<()> = Fiber::new(64 << 10, || panic!("expected"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f.resume())).is_err());
+        assert!(!in_fiber());
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Vcpu {
         vcpu
     }
 
-    /// Makes the calling host thread this vCPU's: pins it to the host CPU.
+    /// Makes the calling host thread this vCPU's: pins it to the host CPU. (Host threads that it starts later inherit that:
+    /// start others first.)
     pub fn enter(&self) {
         let cpu = self.host_cpu();
         // A refusal costs speed only.

@@ -53,11 +53,17 @@ pub fn start(
     let r = prepare(&mut agent, &callers[0].lock().unwrap(), secret);
     page.put(req::SECRET, 0);
     if let Err(e) = r {
+        let never_ran = sys::has_ended(pid);
         sys::kill(pid);
         sys::reap(pid, true);
+        let why = if never_ran {
+            "the host refused to execute it from memory (see vm.memfd_noexec)".to_string()
+        } else {
+            e.to_string()
+        };
         return Err(io::Error::new(
             e.kind(),
-            format!("cannot start the stub process: {e}"),
+            format!("cannot start the stub process: {why}"),
         ));
     }
     Ok(agent)
@@ -154,7 +160,8 @@ fn prepare(agent: &mut Agent, caller: &Caller, secret: u64) -> io::Result<()> {
     {
         agent.page.put(req::DATA + 8 * i as u64, v);
     }
-    let all = data + 24;
+    let (all, name) = (data + 24, data + 32);
+    agent.page.write(req::DATA + 32, b"umlaut-stub\0");
     let mut ops = vec![Op::plain(
         libc::SYS_rt_sigprocmask,
         &[libc::SIG_SETMASK as u64, all, 0, 8],
@@ -165,6 +172,10 @@ fn prepare(agent: &mut Agent, caller: &Caller, secret: u64) -> io::Result<()> {
     ops.push(Op::plain(
         libc::SYS_prctl,
         &[libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0],
+    ));
+    ops.push(Op::plain(
+        libc::SYS_prctl,
+        &[libc::PR_SET_NAME as u64, name],
     ));
     caller.call(agent, &ops).result()?;
 
