@@ -83,6 +83,7 @@ pub fn early(
     crate::ipc::init();
     crate::device::init();
     devtmpfs::populate()?;
+    crate::tty::init()?;
     register_file_systems(memory);
     Ok(())
 }

@@ -24,18 +24,11 @@ pub fn request(end: End) {
     if slot.is_some() {
         return;
     }
+    // Linux says it at level Emerg; here `quiet` leaves only what the guest prints.
     match &end {
-        End::Halt => crate::log::write(
-            crate::log::Level::Emerg,
-            format_args!("reboot: System halted"),
-        ),
-        End::PowerOff => {
-            crate::log::write(crate::log::Level::Emerg, format_args!("reboot: Power down"))
-        }
-        End::Reboot => crate::log::write(
-            crate::log::Level::Emerg,
-            format_args!("reboot: Restarting system"),
-        ),
+        End::Halt => crate::pr_info!("reboot: System halted"),
+        End::PowerOff => crate::pr_info!("reboot: Power down"),
+        End::Reboot => crate::pr_info!("reboot: Restarting system"),
         End::Panic(_) => {}
     }
     *slot = Some(end);

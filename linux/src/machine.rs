@@ -1,7 +1,9 @@
 //! The machine put together from its options, run, and ended.
 
 use crate::cmdline::{Options, Root};
+use drivers::console::{self, ConsoleConfig};
 use drivers::hostfs::{self, Confinement, HostFs};
+use host::EventLoop;
 use kernel::boot::{self, Init};
 use kernel::machine::{self, End};
 use kernel::vfs::FileSystem;
@@ -15,17 +17,22 @@ use std::sync::Arc;
 static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 /// Bytes of a kernel stack; only touched pages cost memory.
 const FIBER_STACK: usize = 256 << 10;
+/// With `quiet`, lines of the log from this level on are not printed (CONFIG_CONSOLE_LOGLEVEL_QUIET).
+const QUIET_LOGLEVEL: u8 = 4;
 
 /// Runs the machine to its end and returns the process's status.
 pub fn run(options: Options) -> ExitCode {
     match start(&options) {
         Ok(()) => {}
         Err(message) => {
+            console::finish();
             eprintln!("linux: {message}");
             return ExitCode::FAILURE;
         }
     }
-    match machine::wait() {
+    let end = machine::wait();
+    console::finish();
+    match end {
         End::Halt | End::PowerOff => ExitCode::from(machine::exit_code()),
         End::Reboot => ExitCode::from(machine::exit_code()),
         End::Panic(_) => std::process::abort(),
@@ -58,6 +65,10 @@ fn host_memory() -> u64 {
 }
 
 fn start(options: &Options) -> Result<(), String> {
+    host::signals::block().map_err(|e| format!("the host refuses a signal mask: {e}"))?;
+    if !host::terminal::standard_terminals().is_empty() {
+        host::guardian::start().map_err(|e| format!("the host refuses a process: {e}"))?;
+    }
     let platform = Platform::start(Config {
         ncpus: options.ncpus,
         fiber_stack: FIBER_STACK,
@@ -75,7 +86,7 @@ fn start(options: &Options) -> Result<(), String> {
         append: options.hostfs_append,
     };
     hostfs::init(confinement);
-    console();
+    consoles(options)?;
     let root = match &options.root {
         Root::HostTree => {
             let lower = mount_hostfs(b"")?;
@@ -158,56 +169,26 @@ fn environment(options: &Options) -> Vec<Vec<u8>> {
     env.into_iter().map(String::into_bytes).collect()
 }
 
-// DEBUG CONSOLE
-struct Dbg;
-struct DbgFile;
-impl kernel::vfs::DeviceOps for Dbg {
-    fn open(
-        &self,
-        _: &kernel::vfs::Path,
-        _: u64,
-        _: abi::fs::OpenFlags,
-    ) -> kernel::Result<Box<dyn kernel::vfs::FileOps>> {
-        Ok(Box::new(DbgFile))
+/// Joins the consoles to the host, as the command line says, and answers the host's signals.
+fn consoles(options: &Options) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("the host refuses an event loop: {e}");
+    let events = EventLoop::start().map_err(failed)?;
+    let mut config = ConsoleConfig::default();
+    config.loglevel = options.quiet.then_some(QUIET_LOGLEVEL);
+    for (number, channel) in &options.consoles {
+        let number = number.map_or_else(String::new, |n| n.to_string());
+        config.add(false, &format!("{number}={channel}"));
     }
-}
-impl kernel::vfs::FileOps for DbgFile {
-    fn read(
-        &self,
-        _: &kernel::vfs::File,
-        sink: &mut kernel::vfs::Sink<'_>,
-        _: &mut u64,
-    ) -> kernel::Result<usize> {
-        let mut b = [0u8; 4096];
-        let n = rustix::io::read(rustix::stdio::stdin(), &mut b).unwrap_or(0);
-        sink.write(&b[..n])
-    }
-    fn write(
-        &self,
-        _: &kernel::vfs::File,
-        source: &mut kernel::vfs::Source<'_>,
-        _: &mut u64,
-    ) -> kernel::Result<usize> {
-        let mut b = vec![0u8; source.remaining()];
-        let n = source.read(&mut b)?;
-        use std::io::Write;
-        let _ = std::io::stdout().write_all(&b[..n]);
-        let _ = std::io::stdout().flush();
-        Ok(n)
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-fn console() {
-    kernel::vfs::register_char(5, 1..2, Arc::new(Dbg));
-    let _ = kernel::fs::devtmpfs::add_char("console", 5, 1, 0o600, 0);
-    kernel::log::set_sink(Some(Box::new(|r| {
-        eprintln!(
-            "[{:5}.{:06}] {}",
-            r.time_ns / 1_000_000_000,
-            r.time_ns / 1000 % 1_000_000,
-            r.text
-        )
-    })));
+    console::init(&config, &events)?;
+    let watch = console::handle_signals(&events, |wishes| {
+        if wishes > 1 {
+            console::finish();
+            std::process::exit(i32::from(machine::exit_code()));
+        }
+        machine::request(End::PowerOff);
+    })
+    .map_err(failed)?;
+    // Signals are answered to the end.
+    std::mem::forget(watch);
+    Ok(())
 }

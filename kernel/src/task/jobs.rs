@@ -27,12 +27,8 @@ pub(super) fn orphan_check(group: &Arc<ThreadGroup>, parent: &Arc<ThreadGroup>, 
 
 /// A process that ends gives up its terminal; a session leader's whole session does.
 pub(super) fn leave_terminal(group: &Arc<ThreadGroup>) {
-    let (leads, has_terminal) = {
-        let inner = group.inner.lock();
-        (inner.sid == group.pid(), inner.tty.is_some())
-    };
+    let leads = group.inner.lock().sid == group.pid();
     if leads
-        && has_terminal
         && let Some(leave) = hooks::LEAVE_TERMINAL.get()
     {
         leave(group);
