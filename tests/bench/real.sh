@@ -16,6 +16,7 @@ row() {
 build_lua() {
     rm -rf lua; cp -r "$lua" lua; cd lua
     rm -f luac.c ltests.c onelua.c
+    [ -f lua.c ] || printf '#include "lauxlib.h"\n#include "lualib.h"\nint main(void) { lua_State *l = luaL_newstate(); luaL_openlibs(l); return luaL_dostring(l, "print(1 + 1)"); }\n' > main.c
     printf 'O = $(patsubst %%.c,%%.o,$(wildcard *.c))\nlua: $(O); gcc -o $@ $(O) -lm\n%%.o: %%.c; gcc -O2 -DLUA_USE_POSIX -c $< -o $@\n' > Makefile
     make -j2; cd ..
 }

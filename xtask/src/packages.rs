@@ -4,7 +4,15 @@ use std::process::{Command, Stdio};
 use umlaut_tests::guest;
 
 /// What the tests need beside what the scripts' headers name.
-const ALWAYS: &[&str] = &["gcc", "libc6-dev", "util-linux", "bash", "less", "vim", "perl"];
+const ALWAYS: &[&str] = &[
+    "gcc",
+    "libc6-dev",
+    "util-linux",
+    "bash",
+    "less",
+    "vim",
+    "perl",
+];
 
 fn installed(package: &str) -> bool {
     Command::new("dpkg-query")

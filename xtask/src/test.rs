@@ -66,7 +66,10 @@ fn wait_in_time(mut child: Child) -> Result<(), String> {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
                 let _ = child.wait();
-                return Err(format!("the tests took over {} minutes", BUDGET.as_secs() / 60));
+                return Err(format!(
+                    "the tests took over {} minutes",
+                    BUDGET.as_secs() / 60
+                ));
             }
             Err(e) => return Err(format!("waiting for cargo test: {e}")),
         }
