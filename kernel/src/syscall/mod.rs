@@ -14,6 +14,8 @@ pub mod futex;
 pub mod inotify;
 pub mod limits;
 pub mod message;
+pub mod membarrier;
+pub mod mempolicy;
 pub mod mm;
 pub mod mount;
 pub mod open;

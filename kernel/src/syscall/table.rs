@@ -3,8 +3,8 @@
 //! `docs/syscalls.md` is made from it.
 
 use super::{
-    Context, Handler, attr, cred, data, dir, exec, file, limits, mm, open, path, pidfd, prctl,
-    process, process_vm, signal, stat, system, wait,
+    Context, Handler, attr, cred, data, dir, exec, file, limits, membarrier, mempolicy, mm, open,
+    path, pidfd, prctl, process, process_vm, signal, stat, system, wait,
 };
 use crate::error::Result;
 use crate::task::Task;
@@ -261,6 +261,10 @@ const MEMORY: &[Row] = rows! {
     SYS_PKEY_ALLOC => mm::pkey_alloc, Full, "as on CPUs without protection keys";
     SYS_PKEY_FREE => mm::pkey_free, Full;
     SYS_PKEY_MPROTECT => mm::pkey_mprotect, Full;
+    SYS_MEMBARRIER => membarrier::membarrier, Full;
+    SYS_SET_MEMPOLICY => mempolicy::set_mempolicy, Partial, "one node; checked, not kept";
+    SYS_GET_MEMPOLICY => mempolicy::get_mempolicy, Partial, "one node; always the default policy";
+    SYS_MBIND => mempolicy::mbind, Partial, "one node; checked, not kept";
     SYS_PROCESS_VM_READV => process_vm::process_vm_readv, Full;
     SYS_PROCESS_VM_WRITEV => process_vm::process_vm_writev, Full;
     SYS_PROCESS_MADVISE => process_vm::process_madvise, Full;
