@@ -12,8 +12,9 @@ use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::fs::OpenFlags;
 use abi::signal::{SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, Sigevent, valid};
-use abi::task::{RLIMIT_NOFILE, RLIMIT_SIGPENDING};
+use abi::task::{CAP_WAKE_ALARM, RLIMIT_NOFILE, RLIMIT_SIGPENDING};
 use abi::time::{
+    CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
     ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Itimerspec, Itimerval, TIMER_ABSTIME, TfdFlags,
     Timespec, Timeval,
 };
@@ -193,12 +194,18 @@ pub fn timer_delete(cx: &mut Context, id: i32) -> Result<()> {
 pub fn timerfd_create(cx: &mut Context, id: i32, flags: u32) -> Result<Fd> {
     let flags = TfdFlags::from_bits_retain(flags);
     let allowed = TfdFlags::TFD_NONBLOCK | TfdFlags::TFD_CLOEXEC;
-    let clock = match Clock::from_id(&cx.task, id, Use::Timer) {
-        Ok(clock @ (Clock::Realtime | Clock::Monotonic | Clock::Boottime)) => clock,
+    let clock = match id {
+        CLOCK_REALTIME | CLOCK_REALTIME_ALARM => Clock::Realtime,
+        CLOCK_MONOTONIC => Clock::Monotonic,
+        CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Clock::Boottime,
         _ => return err(Errno::EINVAL),
     };
     if !allowed.contains(flags) {
         return err(Errno::EINVAL);
+    }
+    let wakes = matches!(id, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM);
+    if wakes && !cx.task.capable(CAP_WAKE_ALARM) {
+        return err(Errno::EPERM);
     }
     let file = timerfd::open(
         clock,

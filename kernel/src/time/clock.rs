@@ -62,9 +62,11 @@ impl Clock {
             t::CLOCK_TAI => Ok(Clock::Tai),
             t::CLOCK_REALTIME_COARSE => only_read(Clock::Realtime),
             t::CLOCK_MONOTONIC_COARSE | t::CLOCK_MONOTONIC_RAW => only_read(Clock::Monotonic),
-            // There is no device that could wake the machine.
-            t::CLOCK_REALTIME_ALARM => only_read(Clock::Realtime),
-            t::CLOCK_BOOTTIME_ALARM => only_read(Clock::Boottime),
+            // There is no device that could wake the machine: kernel/time/alarmtimer.c without one.
+            t::CLOCK_REALTIME_ALARM | t::CLOCK_BOOTTIME_ALARM if what == Use::Read => {
+                err(Errno::EINVAL)
+            }
+            t::CLOCK_REALTIME_ALARM | t::CLOCK_BOOTTIME_ALARM => err(Errno::EOPNOTSUPP),
             t::CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(task.group.clone(), CpuKind::Total)),
             t::CLOCK_THREAD_CPUTIME_ID if what == Use::Sleep => err(Errno::EOPNOTSUPP),
             t::CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(task.clone(), CpuKind::Total)),
