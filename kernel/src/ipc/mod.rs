@@ -18,7 +18,6 @@ use abi::signal::SIGPIPE;
 /// Registers what other subsystems call through hooks. Once, at boot.
 pub fn init() {
     vfs::set_fifo_open(pipe::fifo_open);
-    futex::init();
 }
 
 /// SIGPIPE for the caller, who wrote to something that nobody reads.

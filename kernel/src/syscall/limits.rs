@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::error::{Result, err};
-use crate::task::{Accounting, Cred, Pid, Task, limits, pids};
+use crate::task::{Accounting, Cred, Pid, Task, exit, limits, pids};
 use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::task::*;
@@ -49,12 +49,17 @@ pub fn prlimit64(
 
 pub fn getrusage(cx: &mut Context, who: i32, usage: UserPtr<Rusage>) -> Result<()> {
     let group = &cx.task.group;
-    let used = match who {
+    let mut used = match who {
         RUSAGE_SELF => group.accounting(),
         RUSAGE_CHILDREN => group.children_accounting(),
         RUSAGE_THREAD => Accounting::of_task(&cx.task),
         _ => return err(Errno::EINVAL),
     };
+    if who != RUSAGE_CHILDREN
+        && let Some(mm) = cx.task.mm()
+    {
+        used.max_rss_kib = used.max_rss_kib.max(exit::resident_kib(&mm));
+    }
     usage.write(&used.rusage())
 }
 

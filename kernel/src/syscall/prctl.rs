@@ -96,7 +96,13 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
             if a2 | a3 | a4 | a5 != 0 {
                 return err(Errno::EINVAL);
             }
-            return Ok(0);
+            return Ok(u64::from(task.group.thp_disabled.load(Relaxed)));
+        }
+        PR_SET_THP_DISABLE => {
+            if a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            task.group.thp_disabled.store(a2 != 0, Relaxed);
         }
         PR_GET_KEEPCAPS => {
             return Ok(u64::from(task.cred().securebits & SECBIT_KEEP_CAPS != 0));

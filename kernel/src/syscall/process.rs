@@ -263,3 +263,11 @@ pub fn set_robust_list(cx: &mut Context, head: u64, len: usize) -> Result<()> {
     cx.task.robust_list.store(head, Ordering::Relaxed);
     Ok(())
 }
+
+pub fn vhangup(cx: &mut Context) -> Result<()> {
+    if !cx.task.capable(abi::task::CAP_SYS_TTY_CONFIG) {
+        return err(Errno::EPERM);
+    }
+    crate::tty::vhangup(&cx.task);
+    Ok(())
+}

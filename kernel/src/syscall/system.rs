@@ -149,7 +149,8 @@ fn lines(from: u64) -> Vec<(u64, Vec<u8>)> {
 }
 
 fn check_syslog(cx: &Context, action: u32) -> Result<()> {
-    let open = matches!(action, SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_SIZE_BUFFER);
+    let open = matches!(action, SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_SIZE_BUFFER)
+        && !crate::fs::proc::sys::dmesg_restrict();
     if open || cx.task.capable(CAP_SYSLOG) {
         Ok(())
     } else {

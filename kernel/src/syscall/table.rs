@@ -182,6 +182,7 @@ const PROCESS: &[Row] = rows! {
     SYS_SETSID => process::setsid, Full;
     SYS_UNSHARE => process::unshare, Partial, "no namespaces";
     SYS_SETNS => process::setns, Partial, "no namespaces";
+    SYS_VHANGUP => process::vhangup, Full;
     SYS_GET_ROBUST_LIST => process::get_robust_list, Full;
     SYS_SET_ROBUST_LIST => process::set_robust_list, Full;
     SYS_RSEQ => system::not_there, Partial, "ENOSYS, as a kernel without it: C libraries do without";

@@ -4,7 +4,9 @@
 //! `signal::begin_group_exit`. The task's fiber then leaves its loop and runs [`finish`], which gives everything back
 //! in Linux's order, and last tells whoever waits.
 
-use super::{Accounting, Context, ExitStatus, Task, ThreadGroup, family, hooks, jobs, pids};
+use super::{Accounting, Context, ExitStatus, Task, ThreadGroup, family, jobs, pids};
+use crate::ipc::futex;
+use crate::mm::Mm;
 use crate::signal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -49,19 +51,14 @@ fn group_status(group: &ThreadGroup) -> ExitStatus {
 /// What execve does for the old address space before it goes: robust futexes, and who waits for this thread's end
 /// (kernel/fork.c:mm_release()).
 pub fn release_memory(task: &Arc<Task>) {
-    if let Some(walk) = hooks::EXIT_ROBUST_LIST.get() {
-        walk(task);
-    }
+    futex::exit_robust_list(task);
     let at = task.clear_child_tid.swap(0, Relaxed);
     if at != 0
         && let Some(mm) = task.mm()
     {
         // Pointless when nobody else has the memory.
-        if Arc::strong_count(&mm) > 2
-            && mm.write(at, &0u32.to_ne_bytes()) == 4
-            && let Some(wake) = hooks::WAKE_FUTEX.get()
-        {
-            wake(&mm, at);
+        if Arc::strong_count(&mm) > 2 && mm.write(at, &0u32.to_ne_bytes()) == 4 {
+            futex::wake_one_at(&mm, at);
         }
     }
 }
@@ -80,12 +77,23 @@ pub fn finish(cx: Context) {
     signal::exit_signals(&task);
     let group = task.group.clone();
     let last = group.live.fetch_sub(1, SeqCst) == 1;
+    if last {
+        // The last thread's status is the process's (synchronize_group_exit()).
+        let word = task.exit_code.load(Relaxed);
+        let mut inner = group.inner.lock();
+        inner
+            .group_exit
+            .get_or_insert(ExitStatus::from_wait_status(word));
+    }
     if last && group.pid() == 1 {
         let status = group_status(&group).wait_status();
         crate::machine::panic(&format!("Attempted to kill init! exitcode=0x{status:08x}"));
     }
     release_memory(&task);
     complete_vfork(&task);
+    if last {
+        note_resident(&task);
+    }
     drop(guest);
     let mm = task.set_mm(None);
     drop(mm);
@@ -93,9 +101,25 @@ pub fn finish(cx: Context) {
     drop_paths(&task);
     if last {
         crate::time::exit_timers(&group);
-        jobs::leave_terminal(&group);
+        crate::tty::session_leader_exit(&group);
     }
     notify(&task, last);
+}
+
+/// Keeps the size of the memory that is about to go, for getrusage(2).
+pub fn note_resident(task: &Task) {
+    if let Some(mm) = task.mm() {
+        let size = resident_kib(&mm);
+        let mut inner = task.group.inner.lock();
+        let most = &mut inner.dead_threads.max_rss_kib;
+        *most = size.max(*most);
+    }
+}
+
+/// Memory of an address space that is there, in KiB.
+pub fn resident_kib(mm: &Mm) -> u64 {
+    let counts = mm.memory_counts();
+    (counts.resident_anon + counts.resident_file + counts.resident_shared) * 4
 }
 
 /// A zombie holds no working directory.

@@ -186,6 +186,9 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
         .dumpable
         .store(parent.group.dumpable.load(Relaxed), Relaxed);
     group
+        .thp_disabled
+        .store(parent.group.thp_disabled.load(Relaxed), Relaxed);
+    group
         .oom_score_adj
         .store(parent.group.oom_score_adj.load(Relaxed), Relaxed);
     group

@@ -141,6 +141,8 @@ pub struct ThreadGroup {
     pub exit_wait: WaitQueue,
     pub dumpable: AtomicBool,
     pub oom_score_adj: AtomicI32,
+    /// PR_SET_THP_DISABLE.
+    pub thp_disabled: AtomicBool,
     /// A group stop by this signal is under way or done; 0: none. Changed under the GROUP lock.
     pub stopping: AtomicI32,
     /// Init: signals without a handler pass it by (SIGNAL_UNKILLABLE).
@@ -167,6 +169,7 @@ impl ThreadGroup {
             exit_wait: WaitQueue::new(),
             dumpable: AtomicBool::new(true),
             oom_score_adj: AtomicI32::new(0),
+            thp_disabled: AtomicBool::new(false),
             stopping: AtomicI32::new(0),
             unkillable: AtomicBool::new(pid == 1),
             signal_turn: AtomicU32::new(0),

@@ -1,6 +1,6 @@
 //! Job control: process groups, sessions, orphans.
 
-use super::{Pid, Task, ThreadGroup, family, hooks, pids};
+use super::{Pid, Task, ThreadGroup, family, pids};
 use crate::error::{Result, err};
 use crate::signal;
 use abi::errno::Errno;
@@ -23,18 +23,6 @@ pub(super) fn orphan_check(group: &Arc<ThreadGroup>, parent: &Arc<ThreadGroup>, 
     {
         signal::signal_orphaned_group(pgid);
     }
-}
-
-/// A process that ends gives up its terminal; a session leader's whole session does.
-pub(super) fn leave_terminal(group: &Arc<ThreadGroup>) {
-    let leads = group.inner.lock().sid == group.pid();
-    if leads
-        && let Some(leave) = hooks::LEAVE_TERMINAL.get()
-    {
-        leave(group);
-    }
-    let tty = group.inner.lock().tty.take();
-    drop(tty);
 }
 
 /// setpgid(2).

@@ -8,7 +8,6 @@ pub mod exec;
 pub mod exit;
 mod fork;
 mod group;
-pub mod hooks;
 pub mod identity;
 pub mod jobs;
 pub mod limits;

@@ -175,8 +175,6 @@ pub fn init() -> Result<()> {
         register_char(major, 0..256, slaves.clone());
     }
     crate::fs::devpts::register();
-    // Set before any process exists, by nobody else.
-    let _first = crate::task::hooks::LEAVE_TERMINAL.set(job::session_leader_exit);
     devtmpfs::add_char("tty", AUX_MAJOR, 0, 0o666, 5)?;
     devtmpfs::add_char("console", AUX_MAJOR, 1, 0o600, 0)?;
     devtmpfs::add_char("ptmx", AUX_MAJOR, 2, 0o666, 5)?;

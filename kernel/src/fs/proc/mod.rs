@@ -7,7 +7,7 @@ mod fd;
 mod global;
 mod stat;
 mod status;
-mod sys;
+pub mod sys;
 mod task;
 
 use super::pseudo::{Directory, Fixed, Name, Node, PseudoFs};

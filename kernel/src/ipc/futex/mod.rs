@@ -18,19 +18,15 @@ pub use wait::{Timeout, WaitEntry, wait, wait_many};
 
 use crate::error::{Result, err};
 use crate::mm::Mm;
-use crate::task::{Task, hooks};
 use abi::errno::Errno;
 use std::sync::Arc;
 use table::Key;
 
-/// Tells the task module whom to call. Once, at boot.
-pub fn init() {
-    let _ = hooks::EXIT_ROBUST_LIST.set(|task: &Arc<Task>| exit_robust_list(task));
-    let _ = hooks::WAKE_FUTEX.set(|mm: &Arc<Mm>, addr: u64| {
-        if let Ok(key) = key_of(mm, addr, false) {
-            ops::wake_key(key, 1, !0);
-        }
-    });
+/// Wakes one waiter of the futex at `addr`, as the end of a thread does for CLONE_CHILD_CLEARTID.
+pub fn wake_one_at(mm: &Arc<Mm>, addr: u64) {
+    if let Ok(key) = key_of(mm, addr, false) {
+        ops::wake_key(key, 1, !0);
+    }
 }
 
 /// EINVAL when misaligned, EFAULT when nothing can be there.

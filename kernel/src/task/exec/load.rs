@@ -38,14 +38,15 @@ pub struct Frame {
     pub stack_limit: u64,
     /// mmap(2) looks for room from here downwards.
     pub mmap_base: u64,
-    randomize: bool,
+    /// kernel.randomize_va_space: 0 nothing, 1 all but the heap, 2 all.
+    randomize: i64,
 }
 
 impl Frame {
     /// `stack_limit`: RLIMIT_STACK in bytes.
-    pub fn new(stack_limit: u64, randomize: bool) -> Frame {
+    pub fn new(stack_limit: u64, randomize: i64) -> Frame {
         let random = |pages: u64| {
-            if randomize {
+            if randomize != 0 {
                 (random::u64() % pages) * PAGE_SIZE
             } else {
                 0
@@ -65,7 +66,7 @@ impl Frame {
     }
 
     fn random_below(&self, bytes: u64) -> u64 {
-        if self.randomize {
+        if self.randomize != 0 {
             page_down(random::u64() % bytes)
         } else {
             0
@@ -230,7 +231,12 @@ pub fn lay_out(
     } else {
         page_up(placed.end)
     };
-    image.layout.start_brk = heap + frame.random_below(BRK_RANDOM);
+    image.layout.start_brk = heap
+        + if frame.randomize > 1 {
+            frame.random_below(BRK_RANDOM)
+        } else {
+            0
+        };
     image.layout.brk = image.layout.start_brk;
     Ok(Loaded {
         image,

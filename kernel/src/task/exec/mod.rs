@@ -17,6 +17,7 @@ pub use init::{exec_init, start_init};
 
 use super::{Context, ExitStatus, Task, exit};
 use crate::error::{Result, err};
+use crate::fs::proc::sys;
 use crate::mm::Mm;
 use crate::signal;
 use crate::vfs::perm::{MAY_EXEC, MAY_READ, inode_permission, path_permission};
@@ -236,7 +237,11 @@ fn take_over(
         | Personality::MMAP_PAGE_ZERO;
     let persona = if secure { persona - cleared } else { persona };
     task.personality.store(persona.bits(), Relaxed);
-    let randomize = !persona.contains(Personality::ADDR_NO_RANDOMIZE);
+    let randomize = if persona.contains(Personality::ADDR_NO_RANDOMIZE) {
+        0
+    } else {
+        sys::randomize_va_space()
+    };
 
     let mut stack_limit = task.group.rlimit(RLIMIT_STACK as usize);
     if secure {
@@ -245,7 +250,15 @@ fn take_over(
     let frame = Frame::new(stack_limit, randomize);
     let interpreter = binary.interpreter.as_ref().map(|(p, f)| (p, f));
     let mut loaded = load::lay_out(&frame, &binary.program, &binary.file, interpreter)?;
-    let sp = stack::build(&mut loaded, args, env, filename, &cred, secure, randomize);
+    let sp = stack::build(
+        &mut loaded,
+        args,
+        env,
+        filename,
+        &cred,
+        secure,
+        randomize != 0,
+    );
     install(cx, &loaded, sp)?;
 
     crate::time::exec_timers(&task.group);
@@ -279,6 +292,7 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64) -> Result<()> {
         ..Registers::default()
     };
     exit::release_memory(&task);
+    exit::note_resident(&task);
     let old = task.mm().ok_or(Errno::EFAULT)?;
     if Arc::strong_count(&old) > 2 {
         let mm = Mm::new_empty()?;
