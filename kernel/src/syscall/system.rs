@@ -240,14 +240,13 @@ pub fn not_there(_cx: &mut Context) -> Result<()> {
 }
 
 pub fn sysinfo(_cx: &mut Context, info: UserPtr<Sysinfo>) -> Result<()> {
-    let total = crate::mm::total_pages() * platform::PAGE_SIZE;
-    let used = crate::mm::pagecache::used_bytes();
-    let uptime = crate::time::monotonic_ns().saturating_sub(log::boot_ns());
+    let memory = crate::fs::proc::memory();
+    let uptime = crate::time::monotonic_ns().saturating_sub(crate::boot::start_ns());
     info.write(&Sysinfo {
         uptime: uptime.div_ceil(1_000_000_000) as i64,
-        loads: [0; 3],
-        totalram: total,
-        freeram: total.saturating_sub(used),
+        loads: crate::time::load::averages().map(|load| (load * 65_536.0) as u64),
+        totalram: memory.total * 1024,
+        freeram: memory.free * 1024,
         procs: crate::task::pids().count().min(usize::from(u16::MAX)) as u16,
         mem_unit: 1,
         ..Sysinfo::default()

@@ -146,11 +146,11 @@ fn cpuinfo() -> String {
 }
 
 /// Kibibytes of the machine's memory: total, free, page cache, memory of programs.
-struct Memory {
-    total: u64,
-    free: u64,
-    cached: u64,
-    anon: u64,
+pub struct Memory {
+    pub total: u64,
+    pub free: u64,
+    pub cached: u64,
+    pub anon: u64,
 }
 
 /// Host memory of all programs, each address space once.
@@ -164,7 +164,8 @@ fn anonymous_bytes() -> u64 {
     spaces.map(|mm| mm.address_space().resident_bytes()).sum()
 }
 
-fn memory() -> Memory {
+/// What sysinfo(2) and /proc/meminfo tell.
+pub fn memory() -> Memory {
     let total = mm::total_pages() * 4;
     let cached = pagecache::used_bytes() / 1024;
     let anon: u64 = anonymous_bytes() / 1024;

@@ -18,7 +18,7 @@ use crate::vfs::{FileSystem, InodeKind};
 use abi::errno::Errno;
 use std::sync::{Arc, OnceLock};
 
-pub use global::set_cpu_info;
+pub use global::{memory, set_cpu_info};
 
 /// PROC_SUPER_MAGIC.
 const MAGIC: u64 = 0x9fa0;
