@@ -5,11 +5,13 @@
 
 use super::{Lock, Rank, WaitQueue};
 use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 /// A sleeping mutual-exclusion lock. Not ranked: take outer before inner by the order in `vfs` and `mm`.
 pub struct Mutex<T> {
     held: Lock<bool>,
-    waiters: WaitQueue,
+    /// Made by the first who has to wait.
+    waiters: OnceLock<WaitQueue>,
     data: parking_lot::Mutex<T>,
 }
 
@@ -23,7 +25,7 @@ impl<T> Mutex<T> {
     pub fn new(value: T) -> Mutex<T> {
         Mutex {
             held: Lock::new(Rank::LEAF, false),
-            waiters: WaitQueue::new(),
+            waiters: OnceLock::new(),
             data: parking_lot::Mutex::new(value),
         }
     }
@@ -32,6 +34,7 @@ impl<T> Mutex<T> {
     pub fn lock(&self) -> MutexGuard<'_, T> {
         if !self.try_take() {
             self.waiters
+                .get_or_init(WaitQueue::new)
                 .wait_uninterruptible(|| self.try_take().then_some(()));
         }
         MutexGuard {
@@ -56,7 +59,9 @@ impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.data = None;
         *self.owner.held.lock() = false;
-        self.owner.waiters.wake_one();
+        if let Some(waiters) = self.owner.waiters.get() {
+            waiters.wake_one();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::user::UserPtr;
-use crate::vfs::{File, Sink, Source, import_buffer, import_iovec};
+use crate::vfs::{File, Parts, Sink, Source, import_buffer, import_iovec};
 use abi::errno::Errno;
 use abi::fs::{Iovec, RwfFlags, SEEK_HOLE};
 use std::sync::Arc;
@@ -13,11 +13,11 @@ pub fn file(cx: &Context, fd: Fd) -> Result<Arc<File>> {
     cx.task.files().get(fd.0)
 }
 
-fn sink(cx: &Context, parts: Vec<(u64, usize)>) -> Result<Sink<'static>> {
+fn sink(cx: &Context, parts: impl Into<Parts>) -> Result<Sink<'static>> {
     Ok(Sink::user(cx.task.mm().ok_or(Errno::EFAULT)?, parts))
 }
 
-fn source(cx: &Context, parts: Vec<(u64, usize)>) -> Result<Source<'static>> {
+fn source(cx: &Context, parts: impl Into<Parts>) -> Result<Source<'static>> {
     Ok(Source::user(cx.task.mm().ok_or(Errno::EFAULT)?, parts))
 }
 

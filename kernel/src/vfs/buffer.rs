@@ -4,21 +4,38 @@ use crate::error::{Result, err};
 use crate::mm::Mm;
 use crate::mm::pagecache::memory;
 use abi::errno::Errno;
+use std::ops::Deref;
 use std::sync::Arc;
 
+/// Pieces of user memory, address and length; one piece needs no allocation.
+pub enum Parts {
+    One([(u64, usize); 1]),
+    Many(Vec<(u64, usize)>),
+}
+
+impl Deref for Parts {
+    type Target = [(u64, usize)];
+    fn deref(&self) -> &[(u64, usize)] {
+        match self {
+            Parts::One(one) => one,
+            Parts::Many(many) => many,
+        }
+    }
+}
+
+impl From<Vec<(u64, usize)>> for Parts {
+    fn from(parts: Vec<(u64, usize)>) -> Parts {
+        Parts::Many(parts)
+    }
+}
+
 enum Target<'a> {
-    User {
-        mm: Arc<Mm>,
-        parts: Vec<(u64, usize)>,
-    },
+    User { mm: Arc<Mm>, parts: Parts },
     Kernel(&'a mut [u8]),
 }
 
 enum Origin<'a> {
-    User {
-        mm: Arc<Mm>,
-        parts: Vec<(u64, usize)>,
-    },
+    User { mm: Arc<Mm>, parts: Parts },
     Kernel(&'a [u8]),
 }
 
@@ -49,7 +66,8 @@ fn total(parts: &[(u64, usize)]) -> usize {
 
 impl<'a> Sink<'a> {
     /// User memory: pairs of address and length.
-    pub fn user(mm: Arc<Mm>, parts: Vec<(u64, usize)>) -> Sink<'static> {
+    pub fn user(mm: Arc<Mm>, parts: impl Into<Parts>) -> Sink<'static> {
+        let parts = parts.into();
         let total = total(&parts);
         Sink {
             target: Target::User { mm, parts },
@@ -174,7 +192,8 @@ enum Place<'b> {
 
 impl<'a> Source<'a> {
     /// User memory: pairs of address and length.
-    pub fn user(mm: Arc<Mm>, parts: Vec<(u64, usize)>) -> Source<'static> {
+    pub fn user(mm: Arc<Mm>, parts: impl Into<Parts>) -> Source<'static> {
+        let parts = parts.into();
         let total = total(&parts);
         Source {
             origin: Origin::User { mm, parts },

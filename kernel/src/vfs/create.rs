@@ -2,7 +2,7 @@
 
 use super::perm::{MAY_EXEC, MAY_WRITE, inode_permission};
 use super::walk::{Actor, Last, LookupFlags, Walk, lookup_locked};
-use super::{Dentry, Inode, InodeKind, Metadata, NewNode, Path, SetAttr, TimeSet};
+use super::{Dentry, Inode, InodeKind, Metadata, NewNode, Path};
 use crate::error::{Result, err};
 use abi::cap::{CAP_FSETID, CAP_MKNOD};
 use abi::errno::Errno;
@@ -142,10 +142,6 @@ pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Res
         inode.link(name, &target)?;
         Ok(target.clone())
     })?;
-    let set = SetAttr {
-        ctime: Some(TimeSet::Now),
-        ..SetAttr::default()
-    };
-    super::notify::attributes(&old.dentry, &target, &set);
+    super::notify::linked(&target);
     Ok(made)
 }

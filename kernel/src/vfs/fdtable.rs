@@ -6,7 +6,7 @@ use crate::error::{Result, err};
 use crate::sync::{Lock, Rank};
 use abi::errno::Errno;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 #[derive(Clone)]
 struct Slot {
@@ -20,6 +20,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub struct FdTable {
     id: u64,
     slots: Lock<Vec<Option<Slot>>>,
+    /// No number below this is free; changed under the lock of `slots`.
+    lowest: AtomicUsize,
 }
 
 impl FdTable {
@@ -27,6 +29,7 @@ impl FdTable {
         Arc::new(FdTable {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             slots: Lock::new(Rank::FILES, Vec::new()),
+            lowest: AtomicUsize::new(0),
         })
     }
 
@@ -41,6 +44,7 @@ impl FdTable {
         Arc::new(FdTable {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             slots: Lock::new(Rank::FILES, slots),
+            lowest: AtomicUsize::new(0),
         })
     }
 
@@ -67,9 +71,11 @@ impl FdTable {
     pub fn install(&self, file: Arc<File>, cloexec: bool, from: i32, limit: u64) -> Result<i32> {
         let mut slots = self.slots.lock();
         let from = usize::try_from(from).map_err(|_| Errno::EINVAL)?;
-        let index = (from..slots.len())
+        let lowest = self.lowest.load(Ordering::Relaxed);
+        let start = from.max(lowest);
+        let index = (start..slots.len())
             .find(|&i| slots[i].is_none())
-            .unwrap_or(slots.len().max(from));
+            .unwrap_or(slots.len().max(start));
         if index as u64 >= limit {
             return err(Errno::EMFILE);
         }
@@ -77,6 +83,9 @@ impl FdTable {
             slots.resize(index + 1, None);
         }
         slots[index] = Some(Slot { file, cloexec });
+        if from <= lowest {
+            self.lowest.store(index + 1, Ordering::Relaxed);
+        }
         Ok(i32::try_from(index).map_err(|_| Errno::EMFILE)?)
     }
 
@@ -104,8 +113,12 @@ impl FdTable {
     /// Takes `fd` out. EBADF.
     pub fn remove(&self, fd: i32) -> Result<Arc<File>> {
         let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        match self.slots.lock().get_mut(index).and_then(Option::take) {
-            Some(slot) => Ok(slot.file),
+        let mut slots = self.slots.lock();
+        match slots.get_mut(index).and_then(Option::take) {
+            Some(slot) => {
+                self.lowest.fetch_min(index, Ordering::Relaxed);
+                Ok(slot.file)
+            }
             None => err(Errno::EBADF),
         }
     }
@@ -138,6 +151,7 @@ impl FdTable {
         for (i, slot) in slots.iter_mut().enumerate() {
             if slot.as_ref().is_some_and(|s| which(i as i32, s.cloexec)) {
                 out.extend(slot.take().map(|s| s.file));
+                self.lowest.fetch_min(i, Ordering::Relaxed);
             }
         }
         out

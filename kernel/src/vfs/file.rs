@@ -230,6 +230,7 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         super::notify::closed(self);
+        super::locks::file_gone(self);
         self.epoll_links.closed();
         OPEN.fetch_sub(1, Ordering::Relaxed);
         self.ops.release(self);

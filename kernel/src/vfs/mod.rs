@@ -30,7 +30,7 @@ pub mod walk;
 pub mod xattr;
 
 pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path};
-pub use buffer::{Sink, Source};
+pub use buffer::{Parts, Sink, Source};
 pub use dcache::Dentry;
 pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
 pub use fdtable::FdTable;

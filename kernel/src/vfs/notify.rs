@@ -242,6 +242,21 @@ pub fn closed(file: &File) {
     }
 }
 
+/// `inode` got another name: fs/notify fsnotify_link_count().
+pub fn linked(inode: &Arc<dyn Inode>) {
+    if watched() {
+        tell(
+            inode,
+            &Event {
+                mask: M::IN_ATTRIB,
+                cookie: 0,
+                name: None,
+                unlinked: false,
+            },
+        );
+    }
+}
+
 /// A name was bound to something else: `inode` lost a link.
 pub fn replaced(inode: &Arc<dyn Inode>) {
     if watched() {

@@ -12,8 +12,8 @@ use abi::task::RLIMIT_FSIZE;
 use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
-/// Largest file size, bytes (MAX_LFS_FILESIZE).
-pub const MAX_FILE_SIZE: u64 = i64::MAX as u64;
+/// Largest file size, bytes: what an ext4 of 4 KiB blocks has.
+pub const MAX_FILE_SIZE: u64 = (1 << 44) - 4096;
 
 /// Writers of an inode, one at a time: inodes share these by address. Never taken twice by one task.
 static WRITERS: LazyLock<[Mutex<()>; 64]> =
@@ -88,7 +88,12 @@ impl FileOps for PageFile {
 
     fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
         if whence != SEEK_DATA && whence != SEEK_HOLE {
-            return super::file_seek(file, offset, whence);
+            let at = super::file_seek(file, offset, whence)?;
+            return if at > MAX_FILE_SIZE {
+                err(Errno::EINVAL)
+            } else {
+                Ok(at)
+            };
         }
         let size = self.mapping.size();
         let start = u64::try_from(offset)

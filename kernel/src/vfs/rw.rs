@@ -1,6 +1,6 @@
 //! Reading and writing open files: vectors, limits, positions (fs/read_write.c, lib/iov_iter.c:import_iovec()).
 
-use super::{File, Sink, Source, notify};
+use super::{File, Parts, Sink, Source, notify};
 use crate::error::{Result, err};
 use crate::sync::MutexGuard;
 use crate::user::UserPtr;
@@ -31,13 +31,9 @@ pub fn import_iovec(vector: UserPtr<Iovec>, count: usize) -> Result<Vec<(u64, us
 }
 
 /// One buffer, cut at MAX_RW_COUNT. EFAULT when it leaves user space.
-pub fn import_buffer(addr: u64, len: usize) -> Result<Vec<(u64, usize)>> {
+pub fn import_buffer(addr: u64, len: usize) -> Result<Parts> {
     check_range(addr, len)?;
-    Ok(if len == 0 {
-        Vec::new()
-    } else {
-        vec![(addr, len.min(MAX_RW_COUNT))]
-    })
+    Ok(Parts::One([(addr, len.min(MAX_RW_COUNT))]))
 }
 
 fn check_range(addr: u64, len: usize) -> Result<()> {
