@@ -181,8 +181,32 @@ pub fn split(report: &str) -> (HashMap<String, Outcome>, Option<String>) {
     (done, current.map(|(name, _)| name))
 }
 
-/// A line diff: ` ` common, `-` host, `+` guest.
+/// A line diff: ` ` common, `-` host, `+` guest; common lines only near changes.
 pub fn diff(host: &str, guest: &str) -> String {
+    let lines = full_diff(host, guest);
+    let near = |i: usize| {
+        let from = i.saturating_sub(CONTEXT);
+        lines[from..(i + CONTEXT + 1).min(lines.len())]
+            .iter()
+            .any(|(mark, _)| *mark != ' ')
+    };
+    let (mut text, mut skipped) = (String::new(), false);
+    for (i, (mark, line)) in lines.iter().enumerate() {
+        if near(i) {
+            if skipped {
+                text.push_str("   ...\n");
+            }
+            text.push_str(&format!(" {mark} {line}\n"));
+        }
+        skipped = !near(i);
+    }
+    text
+}
+
+/// Unchanged lines shown before and after a change.
+const CONTEXT: usize = 2;
+
+fn full_diff<'a>(host: &'a str, guest: &'a str) -> Vec<(char, &'a str)> {
     let a: Vec<&str> = host.lines().collect();
     let b: Vec<&str> = guest.lines().collect();
     // Longest common subsequence; outputs are a few hundred lines at most.
@@ -196,21 +220,21 @@ pub fn diff(host: &str, guest: &str) -> String {
             };
         }
     }
-    let (mut i, mut j, mut text) = (0, 0, String::new());
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
     while i < a.len() || j < b.len() {
         if i < a.len() && j < b.len() && a[i] == b[j] {
-            text.push_str(&format!("   {}\n", a[i]));
+            lines.push((' ', a[i]));
             i += 1;
             j += 1;
         } else if i < a.len() && (j == b.len() || table[i + 1][j] >= table[i][j + 1]) {
-            text.push_str(&format!(" - {}\n", a[i]));
+            lines.push(('-', a[i]));
             i += 1;
         } else {
-            text.push_str(&format!(" + {}\n", b[j]));
+            lines.push(('+', b[j]));
             j += 1;
         }
     }
-    text
+    lines
 }
 
 #[cfg(test)]

@@ -171,3 +171,21 @@ fn expected_failures() -> HashMap<String, String> {
         })
         .collect()
 }
+
+/// A named check that says what went wrong.
+pub type Check = (&'static str, fn() -> Result<(), String>);
+
+/// Runs plain checks as libtest does, with the same list of expected failures.
+pub fn checks(list: &[Check]) -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(1);
+    let known = expected_failures();
+    let trials = list
+        .iter()
+        .map(|&(name, check)| {
+            let reason = known.get(name).cloned();
+            Trial::ignorable_test(name, move || judge(check(), reason))
+        })
+        .collect();
+    libtest_mimic::run(&args, trials).exit_code()
+}

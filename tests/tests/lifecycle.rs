@@ -1,0 +1,473 @@
+//! A machine's life seen from outside: pipes, exit statuses, signals to the
+//! host process, what stays behind, the command line, an ordinary user.
+
+#![forbid(unsafe_code)]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+use umlaut_tests::guest;
+use umlaut_tests::machine::{Boot, Ended};
+use umlaut_tests::paths::{self, Scratch};
+use umlaut_tests::run::{self, Place};
+
+fn main() -> std::process::ExitCode {
+    umlaut_tests::suite::checks(&[
+        ("lifecycle/pipe", pipe),
+        ("lifecycle/halt", halt),
+        ("lifecycle/power_off", power_off),
+        ("lifecycle/reboot", reboot),
+        ("lifecycle/noreboot", noreboot),
+        ("lifecycle/exit_code", exit_code),
+        ("lifecycle/init_death", init_death),
+        ("lifecycle/no_init", no_init),
+        ("lifecycle/sysrq_crash", sysrq_crash),
+        ("lifecycle/sigterm", sigterm),
+        ("lifecycle/sigint", sigint),
+        ("lifecycle/sighup", sighup),
+        ("lifecycle/sigkill", sigkill),
+        ("lifecycle/init_arguments", init_arguments),
+        ("lifecycle/host_untouched", host_untouched),
+        ("lifecycle/idle", idle),
+        ("lifecycle/boot_time", boot_time),
+        ("lifecycle/ordinary_user", ordinary_user),
+        ("command_line/help", help),
+        ("command_line/version", version),
+        ("command_line/showconfig", showconfig),
+        ("command_line/refused", refused),
+        ("command_line/bad_values", bad_values),
+        ("command_line/too_long", too_long),
+    ])
+}
+
+fn check(condition: bool, what: &str, ended: &Ended) -> Result<(), String> {
+    if !ended.strays.is_empty() {
+        return Err(format!("{} processes stayed behind", ended.strays.len()));
+    }
+    if condition {
+        return Ok(());
+    }
+    Err(format!(
+        "{what}; status {:?}, console:\n{}",
+        ended.status,
+        ended.tail(60)
+    ))
+}
+
+fn code(ended: &Ended) -> Option<i32> {
+    ended.status.and_then(|s| s.code())
+}
+
+/// A shell as init, fed by standard input.
+fn shell(args: &[&str], input: &str) -> Ended {
+    Boot::quiet(args).stdin(input).timeout(30).run()
+}
+
+fn pipe() -> Result<(), String> {
+    let ended = shell(&[], "id -u; uname -s; echo err >&2; exit 3\n");
+    check(
+        ended.console == "0\nLinux\nerr\n" && code(&ended) == Some(3),
+        "only the guest's output and the shell's status",
+        &ended,
+    )
+}
+
+/// Ends through a helper that calls reboot(2) with the given magic.
+fn end_with(how: &str, args: &[&str]) -> Ended {
+    let perl = format!("exec perl -e 'syscall(169, 0xfee1dead, 672274793, {how}, 0)'\n");
+    shell(args, &perl)
+}
+
+fn halt() -> Result<(), String> {
+    let ended = end_with("0xcdef0123", &[]);
+    check(code(&ended) == Some(0), "halt ends with 0", &ended)
+}
+
+fn power_off() -> Result<(), String> {
+    let ended = end_with("0x4321fedc", &[]);
+    check(code(&ended) == Some(0), "power-off ends with 0", &ended)
+}
+
+fn reboot() -> Result<(), String> {
+    // Both boots read the same pipe: the first takes one line, the second the next.
+    let mut pids = Vec::new();
+    let ended = Boot::quiet(["init=/bin/sh"])
+        .stdin("echo first; exec perl -e 'sysread(STDIN, $_, 0); syscall(169, 0xfee1dead, 672274793, 0x01234567, 0)'\n")
+        .timeout(15)
+        .run_watched(|_, pid| {
+            pids.push(pid);
+            true
+        });
+    // With its input used up the second shell ends at once: init's death.
+    check(
+        ended.console.contains("first")
+            && ended
+                .status
+                .is_some_and(|s| s.signal() == Some(6) || s.code().is_some_and(|c| c != 0)),
+        "a reboot starts the machine again in the same process",
+        &ended,
+    )
+}
+
+fn noreboot() -> Result<(), String> {
+    let ended = end_with("0x01234567", &["noreboot"]);
+    check(code(&ended) == Some(0), "noreboot ends with 0", &ended)
+}
+
+fn exit_code() -> Result<(), String> {
+    let ended = shell(
+        &[],
+        "echo 43 > /proc/exitcode; exec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'\n",
+    );
+    check(
+        code(&ended) == Some(43),
+        "/proc/exitcode is the status",
+        &ended,
+    )
+}
+
+fn init_death() -> Result<(), String> {
+    let ended = shell(&["init=/bin/sh"], "exit 7\n");
+    check(
+        ended
+            .console
+            .contains("Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000700")
+            && ended.status.is_some_and(|s| !s.success()),
+        "init's death is a panic",
+        &ended,
+    )
+}
+
+fn no_init() -> Result<(), String> {
+    let ended = shell(&["init=/no/such/init"], "");
+    check(
+        ended.console.contains("/no/such/init") && ended.status.is_some_and(|s| !s.success()),
+        "a missing init is named",
+        &ended,
+    )
+}
+
+fn sysrq_crash() -> Result<(), String> {
+    let ended = shell(&[], "echo c > /proc/sysrq-trigger; sleep 5\n");
+    check(
+        ended
+            .console
+            .contains("Kernel panic - not syncing: sysrq triggered crash")
+            && ended.status.is_some_and(|s| s.signal() == Some(6)),
+        "a panic ends by SIGABRT",
+        &ended,
+    )
+}
+
+/// Runs a busy machine, sends `signal` once it is up, and says how long the end took.
+fn signalled(signal: Signal) -> (Ended, Duration) {
+    let mut sent: Option<Instant> = None;
+    let ended = Boot::quiet(["ncpus=2"])
+        .stdin("(while :; do :; done) & sleep 1000 & echo u''p; while :; do /bin/true; done\n")
+        .timeout(20)
+        .run_watched(|console, pid| {
+            if sent.is_none() && console.contains("up") {
+                if let Some(pid) = Pid::from_raw(pid) {
+                    let _ = kill_process(pid, signal);
+                }
+                sent = Some(Instant::now());
+            }
+            true
+        });
+    let took = sent.map_or(Duration::MAX, |s| s.elapsed());
+    (ended, took)
+}
+
+fn ends_in_time(signal: Signal) -> Result<(), String> {
+    let (ended, took) = signalled(signal);
+    check(
+        ended.status.is_some() && took < Duration::from_secs(5),
+        "the machine ends within seconds",
+        &ended,
+    )
+}
+
+fn sigterm() -> Result<(), String> {
+    ends_in_time(Signal::TERM)
+}
+
+fn sigint() -> Result<(), String> {
+    ends_in_time(Signal::INT)
+}
+
+fn sighup() -> Result<(), String> {
+    ends_in_time(Signal::HUP)
+}
+
+fn sigkill() -> Result<(), String> {
+    let (ended, _) = signalled(Signal::KILL);
+    check(
+        ended.status.is_some_and(|s| s.signal() == Some(9)),
+        "killed, and no process stays",
+        &ended,
+    )
+}
+
+fn init_arguments() -> Result<(), String> {
+    let scratch = Scratch::on_disk("init");
+    let script = scratch.path().join("init.sh");
+    let text = "#!/bin/sh\necho \"args: $*\"\necho \"FOO=$FOO\"\ncat /proc/cmdline\nexec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'\n";
+    std::fs::write(&script, text).map_err(|e| e.to_string())?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
+        .map_err(|e| e.to_string())?;
+    let init = format!("init={}", script.display());
+    let ended = shell(&["FOO=bar", "word", &init, "--", "a", "b"], "");
+    check(
+        ended
+            .console
+            .contains("args: word a b\nFOO=bar\nquiet con0=fd:0,fd:1 FOO=bar word init="),
+        "init's arguments, environment and /proc/cmdline",
+        &ended,
+    )
+}
+
+fn host_untouched() -> Result<(), String> {
+    let scratch = Scratch::on_disk("untouched");
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "host\n").map_err(|e| e.to_string())?;
+    let dir = scratch.path().display();
+    let ended = shell(
+        &[],
+        &format!(
+            "cd {dir}; echo guest > file; echo new > new; rm -rf /var/lib/dpkg; cat file new; ls\n"
+        ),
+    );
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    check(
+        ended.console == "guest\nnew\nfile\nnew\n"
+            && kept == "host\n"
+            && !scratch.path().join("new").exists(),
+        "the guest sees its writes, the host doesn't",
+        &ended,
+    )
+}
+
+/// CPU time in clock ticks of a process and those below it.
+fn ticks(pid: i32) -> u64 {
+    let mut family = Vec::new();
+    umlaut_tests::machine::note_family(pid, &mut family);
+    family
+        .iter()
+        .filter_map(|(p, _)| std::fs::read_to_string(format!("/proc/{p}/stat")).ok())
+        .filter_map(|t| {
+            let (_, rest) = t.rsplit_once(')')?;
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+        })
+        .sum()
+}
+
+fn idle() -> Result<(), String> {
+    let (mut up, mut start, mut used) = (None, 0, None);
+    let ended = Boot::quiet(["ncpus=2"])
+        .stdin("echo u''p; sleep 60\n")
+        .timeout(20)
+        .run_watched(|console, pid| {
+            match up {
+                None if console.contains("up") => up = Some(Instant::now()),
+                Some(since) if start == 0 && since.elapsed() > Duration::from_secs(1) => {
+                    start = ticks(pid) + 1
+                }
+                Some(since) if since.elapsed() > Duration::from_secs(4) => {
+                    used = Some(ticks(pid) + 1 - start);
+                    return false;
+                }
+                _ => {}
+            }
+            true
+        });
+    match used {
+        Some(ticks) if ticks <= 1 => Ok(()),
+        Some(ticks) => Err(format!("an idle machine used {ticks} clock ticks in 3 s")),
+        None => check(false, "the machine came up", &ended),
+    }
+}
+
+fn boot_time() -> Result<(), String> {
+    let start = Instant::now();
+    let ended = shell(&[], "exit 0\n");
+    let took = start.elapsed();
+    check(
+        code(&ended) == Some(0) && took < Duration::from_millis(1500),
+        &format!("start to end took {took:?}"),
+        &ended,
+    )
+}
+
+/// The same programs, booted by nobody: what they see must not change.
+fn ordinary_user() -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let names = [
+        "process/fork",
+        "process/creds",
+        "file/perm",
+        "signal/fault",
+        "memory/shared",
+        "ipc/unix",
+    ];
+    let programs: Vec<_> = guest::programs()
+        .into_iter()
+        .filter(|p| names.contains(&p.name.as_str()))
+        .collect();
+    guest::build(&paths::root().join("tests/guest/driver.c"))?;
+    for program in &programs {
+        guest::build(&program.source)?;
+    }
+    let home = Scratch::on_disk("home");
+    let status = std::process::Command::new("chown")
+        .arg("nobody")
+        .arg(home.path())
+        .status()
+        .map_err(|e| e.to_string())?;
+    if !status.success() {
+        return Err("there is no user nobody".into());
+    }
+    // Reachable for nobody, wherever the target directory lies.
+    let tools = Scratch::on_disk("tools");
+    let copy = |from: &std::path::Path, name: &str| -> Result<std::path::PathBuf, String> {
+        let to = tools.path().join(name);
+        std::fs::copy(from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
+        paths::open_to_all(&to);
+        Ok(to)
+    };
+    let linux = copy(paths::linux(), "linux")?;
+    let driver = copy(&guest::driver(), "driver")?;
+    let mut public = programs.clone();
+    for program in &mut public {
+        let name = program.name.replace('/', "-");
+        let to = copy(std::path::Path::new(&program.argv[0]), &name)?;
+        program.argv[0] = to.display().to_string();
+    }
+    let host = run::run(&public, &Place::Host);
+    let prepare = |boot: &mut Boot| {
+        boot.binary = linux.clone();
+        boot.wrapper = [
+            "setpriv",
+            "--reuid=nobody",
+            "--regid=nogroup",
+            "--clear-groups",
+            "--no-new-privs",
+        ]
+        .iter()
+        .map(Into::into)
+        .collect();
+        boot.env = vec![("HOME".into(), home.path().into())];
+        for arg in &mut boot.args {
+            if arg.to_string_lossy().starts_with("init=") {
+                *arg = format!("init={}", driver.display()).into();
+            }
+        }
+    };
+    let guest = run::run(
+        &public,
+        &Place::Guest {
+            args: &["mem=512M", "rw"],
+            prepare: &prepare,
+        },
+    );
+    let mut text = String::new();
+    for program in &public {
+        let (h, g) = (&host[&program.name], guest.get(&program.name));
+        match g {
+            Some(g) if g == h => {}
+            Some(g) => text.push_str(&format!(
+                "{}: host {}, guest {}\n{}",
+                program.name,
+                h.end,
+                g.end,
+                run::diff(&h.output, &g.output)
+            )),
+            None => text.push_str(&format!("{}: not run\n", program.name)),
+        }
+    }
+    if text.is_empty() { Ok(()) } else { Err(text) }
+}
+
+fn help() -> Result<(), String> {
+    let ended = Boot::bare(["--help"]).run();
+    let first = ended.console.lines().next().unwrap_or_default();
+    check(
+        code(&ended) == Some(0)
+            && first.starts_with("User Mode Linux v")
+            && ended.console.contains("mem=<Amount of desired ram>")
+            && ended.console.contains("umid=<name>"),
+        "the help text",
+        &ended,
+    )
+}
+
+fn version() -> Result<(), String> {
+    let ended = Boot::bare(["mem=1M", "--version"]).run();
+    let text = ended.console.trim_end();
+    check(
+        code(&ended) == Some(0) && !text.is_empty() && !text.contains(['\n', ' ']),
+        "the release and nothing else",
+        &ended,
+    )
+}
+
+fn showconfig() -> Result<(), String> {
+    let ended = Boot::bare(["--showconfig"]).run();
+    check(
+        code(&ended) == Some(0) && ended.console.starts_with('#'),
+        "the configuration",
+        &ended,
+    )
+}
+
+fn refused() -> Result<(), String> {
+    for option in [
+        "ubd0=image",
+        "eth0=tuntap,tap0",
+        "vec0:transport=tap",
+        "initrd=x",
+        "mconsole=notify:x",
+    ] {
+        let ended = Boot::bare([option]).timeout(10).run();
+        let name = option.split(['=', ':']).next().unwrap_or(option);
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        check(
+            code(&ended).is_some_and(|c| c != 0) && ended.console.contains(name),
+            &format!("{option} is refused by name"),
+            &ended,
+        )?;
+    }
+    Ok(())
+}
+
+fn bad_values() -> Result<(), String> {
+    for (option, text) in [
+        ("mem=1M", "Needed="),
+        ("ncpus=many", "many"),
+        ("rootfstype=hostfs root=/none", "/none"),
+    ] {
+        let ended = Boot::bare(option.split(' ')).timeout(10).run();
+        check(
+            ended.status.is_some_and(|s| !s.success()) && ended.console.contains(text),
+            &format!("{option} is explained"),
+            &ended,
+        )?;
+    }
+    Ok(())
+}
+
+fn too_long() -> Result<(), String> {
+    let word = "x".repeat(1000);
+    let ended = Boot::bare(std::iter::repeat_n(word, 6)).timeout(10).run();
+    check(
+        code(&ended) == Some(1)
+            && ended
+                .console
+                .contains("add_arg: Too many command line arguments!"),
+        "a line over 4096 bytes is refused",
+        &ended,
+    )
+}

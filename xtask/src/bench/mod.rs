@@ -1,0 +1,197 @@
+//! `cargo xtask bench`: the same programs on the host, in Umlaut and, where it
+//! runs, in Debian's user-mode-linux; a table with the ratio to native and the
+//! goal of `docs/specification.md`.
+
+mod goals;
+mod lua;
+mod place;
+
+use goals::{Better, GOALS, Goal};
+use place::Place;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use umlaut_tests::paths::{self, Scratch};
+
+/// Values by row name.
+type Rows = HashMap<String, f64>;
+
+/// Measures every row, or those whose name contains `only`.
+pub fn run(only: Option<&str>) -> Result<(), String> {
+    let linux = build()?;
+    let tools = Scratch::on_disk("bench");
+    let micro = tools.path().join("micro");
+    let source = paths::root().join("tests/bench/micro.c");
+    compile(&source, &micro)?;
+    let real = paths::root().join("tests/bench/real.sh");
+    let lua = lua::sources(tools.path());
+    if let Err(message) = &lua {
+        eprintln!("lua_build is left out: {message}");
+    }
+    let lua = lua.unwrap_or_else(|_| tools.path().join("no-lua"));
+
+    let one = |extra: &str| format!("{} \"$D\" {extra}", micro.display());
+    let filter = only.unwrap_or_default();
+    let all = format!(
+        "{}\n/bin/sh {} \"$D\" {}\n",
+        one(filter),
+        real.display(),
+        lua.display()
+    );
+    let wants_real = only.is_none_or(|o| GOALS.iter().any(|g| g.real && g.name.contains(o)));
+    let script = if wants_real { all } else { one(filter) };
+
+    let mut host = measure(&Place::Host { cpus: "0" }, &script)?;
+    let mut umlaut = measure(
+        &Place::Umlaut {
+            linux: &linux,
+            ncpus: 1,
+        },
+        &script,
+    )?;
+    let uml = place::user_mode_linux()
+        .map(|binary| measure(&Place::Uml { linux: &binary }, &script))
+        .transpose()
+        .unwrap_or_else(|message| {
+            eprintln!("user-mode-linux is left out: {message}");
+            None
+        })
+        .unwrap_or_default();
+    if only.is_none_or(|o| "smp_scaling".contains(o)) {
+        scaling(&mut host, &mut umlaut, &linux, &one("four_threads"))?;
+    }
+    if only.is_none_or(|o| "boot".contains(o)) {
+        place::boot_time(&linux).map(|ms| umlaut.insert("boot_ms".into(), ms))?;
+    }
+    print(&host, &umlaut, &uml);
+    Ok(())
+}
+
+/// Work of four threads on two CPUs as a multiple of that on one.
+fn scaling(host: &mut Rows, umlaut: &mut Rows, linux: &Path, script: &str) -> Result<(), String> {
+    let value = |rows: Rows| rows.get("four_threads").copied().unwrap_or(f64::NAN);
+    let ratio = |two: Place, one: Place| -> Result<f64, String> {
+        Ok(value(measure(&two, script)?) / value(measure(&one, script)?))
+    };
+    host.insert(
+        "smp_scaling".into(),
+        ratio(Place::Host { cpus: "0,1" }, Place::Host { cpus: "0" })?,
+    );
+    umlaut.insert(
+        "smp_scaling".into(),
+        ratio(
+            Place::Umlaut { linux, ncpus: 2 },
+            Place::Umlaut { linux, ncpus: 1 },
+        )?,
+    );
+    Ok(())
+}
+
+fn build() -> Result<std::path::PathBuf, String> {
+    if let Some(given) = std::env::var_os("UMLAUT_LINUX") {
+        return Ok(given.into());
+    }
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--release", "--package", "umlaut"])
+        .current_dir(paths::root())
+        .status()
+        .map_err(|e| format!("cargo: {e}"))?;
+    if !status.success() {
+        return Err("building linux failed".into());
+    }
+    Ok(paths::target().join("release/linux"))
+}
+
+fn compile(source: &Path, binary: &Path) -> Result<(), String> {
+    let output = Command::new("gcc")
+        .args(["-O1", "-static", "-pthread", "-w", "-o"])
+        .args([binary, source])
+        .output()
+        .map_err(|e| format!("gcc: {e}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn measure(place: &Place, script: &str) -> Result<Rows, String> {
+    eprintln!("measuring {}", place.name());
+    let text = place.run(script)?;
+    let rows: Rows = text.lines().filter_map(parse).collect();
+    if rows.is_empty() {
+        let tail: Vec<&str> = text.lines().rev().take(20).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        return Err(format!(
+            "no results from {}:\n{}",
+            place.name(),
+            tail.join("\n")
+        ));
+    }
+    Ok(rows)
+}
+
+/// `name value unit`
+fn parse(line: &str) -> Option<(String, f64)> {
+    let mut words = line.split_whitespace();
+    let (name, value, unit) = (words.next()?, words.next()?, words.next()?);
+    ["ns", "ms", "MB/s", "M"]
+        .contains(&unit)
+        .then(|| Some((name.to_owned(), value.parse().ok()?)))?
+}
+
+fn print(host: &Rows, umlaut: &Rows, uml: &Rows) {
+    println!(
+        "{:<20} {:>12} {:>12} {:>8} {:>8} {:>5} {:>9}",
+        "row", "host", "umlaut", "ratio", "goal", "", "uml ratio"
+    );
+    for goal in GOALS {
+        let Some(&value) = umlaut.get(goal.name) else {
+            continue;
+        };
+        let native = host.get(goal.name).copied();
+        let ratio = match goal.better {
+            Better::Absolute | Better::More => value,
+            _ => value / native.unwrap_or(f64::NAN),
+        };
+        let uml_ratio = match (uml.get(goal.name), native) {
+            (Some(u), Some(n)) => format!("{:.2}", u / n),
+            _ => "-".into(),
+        };
+        println!(
+            "{:<20} {:>12} {:>12.1} {:>8.2} {:>8} {:>5} {:>9}",
+            goal.name,
+            native.map_or("-".into(), |n| format!("{n:.1}")),
+            value,
+            ratio,
+            goal.limit
+                .map_or("-".into(), |l| format!("{}{l}", goal.better.sign())),
+            verdict(goal, ratio),
+            uml_ratio
+        );
+    }
+}
+
+fn verdict(goal: &Goal, ratio: f64) -> &'static str {
+    match goal.limit {
+        None => "",
+        Some(limit) if goal.better.meets(ratio, limit) => "ok",
+        Some(_) => "MISS",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_told_from_others() {
+        assert_eq!(parse("getppid 90.5 ns"), Some(("getppid".into(), 90.5)));
+        assert_eq!(
+            parse("pipe_bw 2000.0 MB/s"),
+            Some(("pipe_bw".into(), 2000.0))
+        );
+        assert_eq!(parse("[ 0.1] some words"), None);
+        assert_eq!(parse("getppid x ns"), None);
+    }
+}
