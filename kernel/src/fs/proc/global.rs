@@ -29,6 +29,9 @@ pub(super) fn names() -> Fixed {
         .with("cmdline", || {
             Node::text(|| Ok(format!("{}\n", crate::boot::cmdline()).into_bytes()))
         })
+        .with("consoles", || {
+            Node::text(|| Ok(crate::tty::proc_consoles().into_bytes()))
+        })
         .with("cpuinfo", || Node::text(|| Ok(cpuinfo().into_bytes())))
         .with("diskstats", || Node::fixed(""))
         .with("exitcode", exitcode)
@@ -42,6 +45,9 @@ pub(super) fn names() -> Fixed {
             Node::special(|_| Ok(crate::device::open_kmsg())).mode(0o400)
         })
         .with("loadavg", || Node::text(|| Ok(loadavg().into_bytes())))
+        .with("locks", || {
+            Node::text(|| Ok(vfs::locks::proc_locks().into_bytes()))
+        })
         .with("meminfo", || Node::text(|| Ok(meminfo().into_bytes())))
         .with("misc", || Node::fixed(""))
         .with("modules", || Node::fixed(""))
@@ -54,7 +60,13 @@ pub(super) fn names() -> Fixed {
         })
         .with_dir("sys", sys::root)
         .with_dir("tty", || {
-            Node::dir(Fixed::new().with("ldiscs", || Node::fixed("n_tty       0\n")))
+            Node::dir(
+                Fixed::new()
+                    .with("drivers", || {
+                        Node::text(|| Ok(crate::tty::proc_drivers().into_bytes()))
+                    })
+                    .with("ldiscs", || Node::fixed("n_tty       0\n")),
+            )
         })
         .with("uptime", || Node::text(|| Ok(uptime().into_bytes())))
         .with("version", || Node::text(|| Ok(version().into_bytes())))

@@ -58,7 +58,9 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
     let sum = |of: fn(&Task) -> u64| threads.iter().map(|t| of(t)).sum::<u64>();
     let utime = dead.utime_ns + sum(|t| t.sched.utime_ns.load(Relaxed));
     let stime = dead.stime_ns + sum(|t| t.sched.stime_ns.load(Relaxed));
-    let (tty_nr, tpgid) = tty.map_or((0, -1i64), |_| (0, -1));
+    let (tty_nr, tpgid) = tty.map_or((0, -1i64), |tty| {
+        (tty.rdev(), tty.pgrp().map_or(-1, i64::from))
+    });
     let mm = task.mm();
     let sizes = mm.as_ref().map(|mm| mm.memory_counts()).unwrap_or_default();
     let layout = mm.as_ref().map(|mm| mm.layout()).unwrap_or_default();

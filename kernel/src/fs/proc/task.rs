@@ -63,6 +63,8 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("loginuid", FILE),
     ("maps", FILE),
     ("mem", FILE),
+    ("mountinfo", FILE),
+    ("mounts", FILE),
     ("net", DIR),
     ("oom_adj", FILE),
     ("oom_score", FILE),
@@ -177,6 +179,8 @@ impl TaskDir {
             b"limits" => self.text(status::limits),
             b"maps" => self.private(|task| mm_text(task, Mm::maps)).mode(0o444),
             b"smaps" => self.private(|task| mm_text(task, Mm::smaps)).mode(0o444),
+            b"mounts" => self.text(|task| Ok(vfs::mount_text::mounts(&task.fs().root()))),
+            b"mountinfo" => self.text(|task| Ok(vfs::mount_text::mountinfo(&task.fs().root()))),
             b"cwd" => self.place(|task| Ok(task.fs().cwd())),
             b"root" => self.place(|task| Ok(task.fs().root())),
             b"exe" => self.place(exe),
@@ -225,7 +229,9 @@ impl TaskDir {
 }
 
 fn net() -> crate::fs::pseudo::Fixed {
-    crate::fs::pseudo::Fixed::new()
+    crate::fs::pseudo::Fixed::new().with("unix", || {
+        Node::text(|| Ok(crate::ipc::socket::unix::proc_net_unix()))
+    })
 }
 
 type AreaText = fn(&Mm, fn(&File) -> Vec<u8>) -> Vec<u8>;
