@@ -18,10 +18,7 @@ fn sync_file(file: &File, data_only: bool) -> Result<()> {
         InodeKind::Regular | InodeKind::Directory | InodeKind::BlockDevice
             if file.ops().seekable() =>
         {
-            if let Some(mapping) = file.inode().mapping() {
-                mapping.sync(0, mapping.size())?;
-            }
-            file.inode().sync(data_only)
+            file.sync(data_only)
         }
         _ => err(Errno::EINVAL),
     }

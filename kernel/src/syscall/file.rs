@@ -142,7 +142,7 @@ pub fn pwritev2(
     );
     let done = file.write(&mut source, at)?;
     if done != 0 && flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) {
-        file.inode().sync(!flags.contains(RwfFlags::RWF_SYNC))?;
+        file.sync(!flags.contains(RwfFlags::RWF_SYNC))?;
     }
     Ok(done)
 }

@@ -4,7 +4,7 @@ use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::user::UserPtr;
 use crate::vfs::perm::{inode_permission, path_permission};
-use crate::vfs::{Actor, LookupFlags, Metadata, Mount, Path, lookup, lookup_as};
+use crate::vfs::{Actor, InodeKind, LookupFlags, Metadata, Mount, Path, lookup, lookup_as};
 use abi::errno::Errno;
 use abi::fs::{
     AT_FDCWD, AccessMode, AtFlags, STATX__RESERVED, Stat, Statfs, Statx, StatxAttr, StatxMask,
@@ -221,8 +221,12 @@ fn do_access(cx: &Context, dirfd: i32, path: &[u8], mode: u32, flags: AtFlags) -
     }
     path_permission(&actor.cred, &place, mode)?;
     let writes = mode & AccessMode::W_OK.bits() != 0;
-    let special = !matches!(place.inode().kind(), k if matches!(k, crate::vfs::InodeKind::Regular | crate::vfs::InodeKind::Directory | crate::vfs::InodeKind::Symlink));
-    if writes && !special {
+    let kind = place.inode().kind();
+    let stored = matches!(
+        kind,
+        InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink
+    );
+    if writes && stored {
         place.mount.want_write()
     } else {
         Ok(())

@@ -139,6 +139,9 @@ pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Res
         if target.kind() == InodeKind::Directory {
             return err(Errno::EPERM);
         }
+        if old.dentry.is_unlinked() && !old.dentry.is_linkable() && target.metadata()?.nlink == 0 {
+            return err(Errno::ENOENT);
+        }
         inode.link(name, &target)?;
         Ok(target.clone())
     })?;

@@ -33,6 +33,8 @@ pub struct Dentry {
     used: AtomicBool,
     /// Removed from its directory.
     unlinked: AtomicBool,
+    /// Has no name yet and may get one by link(2) (O_TMPFILE).
+    linkable: bool,
     /// Never was in a directory: pipes, sockets, anonymous inodes.
     nameless: bool,
 }
@@ -42,9 +44,12 @@ impl Dentry {
         parent: Option<Arc<Dentry>>,
         name: &[u8],
         inode: Option<Arc<dyn Inode>>,
-        nameless: bool,
     ) -> Arc<Dentry> {
-        Arc::new(Dentry {
+        Arc::new(Dentry::new(parent, name, inode))
+    }
+
+    fn new(parent: Option<Arc<Dentry>>, name: &[u8], inode: Option<Arc<dyn Inode>>) -> Dentry {
+        Dentry {
             binding: Lock::new(
                 Rank::LEAF,
                 Binding {
@@ -58,25 +63,41 @@ impl Dentry {
             mounts: AtomicU32::new(0),
             used: AtomicBool::new(false),
             unlinked: AtomicBool::new(false),
-            nameless,
-        })
+            linkable: false,
+            nameless: false,
+        }
     }
 
     /// The root of a file system.
     pub fn root(inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        Dentry::make(None, b"/", Some(inode), false)
+        Dentry::make(None, b"/", Some(inode))
     }
 
     /// A dentry outside any directory, that /proc shows as `name`.
     pub fn nameless(name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        Dentry::make(None, name, Some(inode), true)
+        Arc::new(Dentry {
+            nameless: true,
+            ..Dentry::new(None, name, Some(inode))
+        })
     }
 
-    /// A dentry of an inode that lost or never had its name in `parent` (O_TMPFILE).
-    pub fn unlinked_in(parent: &Arc<Dentry>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        let dentry = Dentry::make(Some(parent.clone()), name, Some(inode), false);
-        dentry.unlinked.store(true, Ordering::Relaxed);
-        dentry
+    /// A dentry of an inode that never had its name in `parent` (O_TMPFILE). `linkable`: link(2) may give it one.
+    pub fn unlinked_in(
+        parent: &Arc<Dentry>,
+        name: &[u8],
+        inode: Arc<dyn Inode>,
+        linkable: bool,
+    ) -> Arc<Dentry> {
+        Arc::new(Dentry {
+            unlinked: AtomicBool::new(true),
+            linkable,
+            ..Dentry::new(Some(parent.clone()), name, Some(inode))
+        })
+    }
+
+    /// Whether link(2) may give it a name although it has none.
+    pub fn is_linkable(&self) -> bool {
+        self.linkable
     }
 
     /// None: negative.
@@ -137,7 +158,7 @@ impl Dentry {
                     return there.clone();
                 }
             }
-            let child = Dentry::make(Some(self.clone()), name, inode, false);
+            let child = Dentry::make(Some(self.clone()), name, inode);
             let key = child.name();
             if let Some(old) = children.insert(key, child.clone()) {
                 old.unlinked.store(true, Ordering::Relaxed);
@@ -209,6 +230,16 @@ impl Dentry {
         let mut children = self.children.lock();
         for dentry in keep {
             children.entry(dentry.name()).or_insert(dentry);
+        }
+    }
+
+    /// Forgets everything cached below: dentries and their parents hold each other, so a tree that nobody reaches any
+    /// more has to be taken apart.
+    pub(super) fn prune(self: &Arc<Dentry>) {
+        let mut stack = vec![self.clone()];
+        while let Some(dentry) = stack.pop() {
+            let children = std::mem::take(&mut *dentry.children.lock());
+            stack.extend(children.into_values());
         }
     }
 

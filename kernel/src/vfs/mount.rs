@@ -50,6 +50,12 @@ impl Superblock {
     }
 }
 
+impl Drop for Superblock {
+    fn drop(&mut self) {
+        self.root.prune();
+    }
+}
+
 static SUPERS: Lock<Vec<Weak<Superblock>>> = Lock::new(Rank::SUPER, Vec::new());
 
 /// Every file system that is mounted or still in use.

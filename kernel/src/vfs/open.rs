@@ -164,7 +164,13 @@ fn open_tmpfile(actor: &Actor, dir: &Path, how: How) -> Result<Arc<File>> {
     let new = new_node(actor, &inode.metadata()?, InodeKind::Regular, how.mode);
     let file = inode.create_unnamed(&new)?;
     let name = format!("#{}", file.metadata()?.ino);
-    let place = dir.with(Dentry::unlinked_in(&dir.dentry, name.as_bytes(), file));
+    let linkable = !how.flags.contains(OpenFlags::O_EXCL);
+    let place = dir.with(Dentry::unlinked_in(
+        &dir.dentry,
+        name.as_bytes(),
+        file,
+        linkable,
+    ));
     open_path(&place, how.flags)
 }
 

@@ -118,6 +118,7 @@ pub fn rmdir(actor: &Actor, start: Option<&Path>, path: &[u8]) -> Result<()> {
     let _victim = dentry.lock_content();
     place.inode.rmdir(&place.name)?;
     dentry.unhash(true);
+    dentry.prune();
     notify::deleted(&place.dir.dentry, &place.name, &inode);
     Ok(())
 }
@@ -204,6 +205,7 @@ pub fn rename(
         source.exchange(&target);
     } else {
         target.unhash(true);
+        target.prune();
         source.move_to(&to.dir.dentry, &to.name);
     }
     notify::moved(

@@ -99,10 +99,18 @@ impl File {
             notify::modified(self);
             if self.flags().contains(OpenFlags::O_DSYNC) {
                 let data_only = !self.flags().contains(OpenFlags::O_SYNC);
-                self.inode().sync(data_only)?;
+                self.sync(data_only)?;
             }
         }
         Ok(done)
+    }
+
+    /// Writes back what is cached of the file, and the file system's own part.
+    pub fn sync(&self, data_only: bool) -> Result<()> {
+        if let Some(mapping) = self.inode().mapping() {
+            mapping.sync(0, mapping.size())?;
+        }
+        self.inode().sync(data_only)
     }
 
     fn check_position(&self, at: u64) -> Result<()> {
