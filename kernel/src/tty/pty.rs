@@ -18,8 +18,10 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Bytes from the slave that wait for the master, at most.
-const QUEUE: usize = 8192;
+/// Bytes from the slave that have reached the master's line discipline: flushing doesn't take them back.
+const ARRIVED: usize = 4095;
+/// Bytes from the slave that wait for the master, at most: those, and the buffer in between.
+const QUEUE: usize = ARRIVED + 8192;
 /// First major number of slaves; each has 256.
 pub const SLAVE_MAJOR: u32 = 136;
 /// Number of slaves at most (pty.max has the limit in force).
@@ -172,7 +174,7 @@ impl TtyDriver for SlaveDriver {
     }
 
     fn flush_output(&self) {
-        self.0.state.lock().queue.clear();
+        self.0.state.lock().queue.truncate(ARRIVED);
         self.0.set_status(TIOCPKT_FLUSHWRITE, 0);
     }
 

@@ -13,6 +13,24 @@ fn is_alphanumeric(c: u8) -> bool {
     c.is_ascii_alphanumeric() || (c >= 0xc0 && c != 0xd7 && c != 0xf7)
 }
 
+/// The capital of a Latin-1 letter, as the kernel's toupper() has it.
+pub(super) fn to_upper(c: u8) -> u8 {
+    match c {
+        b'a'..=b'z' => c - 0x20,
+        0xdf..=0xff if c != 0xf7 => c - 0x20,
+        _ => c,
+    }
+}
+
+/// The small form of a Latin-1 letter, as the kernel's tolower() has it.
+pub(super) fn to_lower(c: u8) -> u8 {
+    match c {
+        b'A'..=b'Z' => c + 0x20,
+        0xc0..=0xde if c != 0xd7 => c + 0x20,
+        _ => c,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kill {
     Char,
@@ -40,6 +58,11 @@ impl NTty {
 
     /// A character as itself, through output processing.
     pub(super) fn echo_raw(&mut self, c: u8) {
+        if c == 0xff {
+            // Linux's echo buffer uses it as an escape, and so never processes it.
+            self.column = self.column.wrapping_add(1);
+            return self.push_echo(c);
+        }
         if !self.o(OPOST) {
             return self.push_echo(c);
         }

@@ -1,5 +1,6 @@
 //! Characters from the line.
 
+use super::echo::to_lower;
 use super::{BUFFER, DISABLED, NTty};
 use abi::signal::{SIGINT, SIGQUIT, SIGTSTP};
 use abi::tty::*;
@@ -68,7 +69,7 @@ impl NTty {
             c &= 0x7f;
         }
         if self.i(IUCLC) && self.l(IEXTEN) {
-            c = c.to_ascii_lowercase();
+            c = to_lower(c);
         }
         if std::mem::take(&mut self.lnext) || !self.special[usize::from(c)] {
             self.receive_ordinary(c);

@@ -1,7 +1,7 @@
 //! Output processing (OPOST): newlines, tabs, case, and the column that they depend on.
 
 use super::NTty;
-use super::echo::is_control;
+use super::echo::{is_control, to_upper};
 use abi::tty::*;
 
 /// What one character can become at most: a tab of spaces.
@@ -82,7 +82,7 @@ impl NTty {
             _ if is_control(c) => {}
             _ => {
                 if self.o(OLCUC) {
-                    out[0] = c.to_ascii_uppercase();
+                    out[0] = to_upper(c);
                 }
                 if !self.is_continuation(c) {
                     self.column = self.column.wrapping_add(1);
