@@ -39,8 +39,17 @@ pub fn is_terminal(fd: &OwnedFd) -> bool {
     rustix::termios::isatty(fd)
 }
 
+impl Raw {
+    fn restore(&self) {
+        if !is_anothers(&self.fd) {
+            // A terminal that is gone needs nothing back.
+            let _gone = self.saved.apply(self.fd.as_fd());
+        }
+    }
+}
+
 impl RawMode {
-    /// Makes the terminal raw (cfmakeraw). ENOTTY.
+    /// Makes the terminal raw (cfmakeraw); while another job has it, that waits for [`reapply`]. ENOTTY.
     pub fn enter(fd: &Arc<OwnedFd>) -> io::Result<RawMode> {
         let device = device(fd)?;
         let mut all = RAW.lock().expect("nothing panics with it held");
@@ -52,7 +61,9 @@ impl RawMode {
         let saved = Attributes::of(fd.as_fd())?;
         let raw = saved.raw();
         guardian::watch(fd.as_fd(), &saved, &raw);
-        raw.apply(fd.as_fd())?;
+        if !is_anothers(fd) {
+            raw.apply(fd.as_fd())?;
+        }
         all.insert(
             device,
             Raw {
@@ -73,8 +84,7 @@ impl Drop for RawMode {
         if let Some(raw) = all.get_mut(&self.device) {
             raw.users -= 1;
             if raw.users == 0 {
-                // A terminal that is gone needs nothing back.
-                let _gone = raw.saved.apply(raw.fd.as_fd());
+                raw.restore();
                 all.remove(&self.device);
             }
         }
@@ -84,19 +94,22 @@ impl Drop for RawMode {
 /// Gives every terminal its attributes back, for the time of a stop or for good. [`reapply`] undoes it.
 pub fn restore_all() {
     if let Some(all) = &*RAW.lock().expect("nothing panics with it held") {
-        for raw in all.values() {
-            let _gone = raw.saved.apply(raw.fd.as_fd());
-        }
+        all.values().for_each(Raw::restore);
     }
+}
+
+/// Whether another job than ours has terminal `fd` in the foreground: its attributes are that job's.
+fn is_anothers(fd: &OwnedFd) -> bool {
+    let own = rustix::process::getpgrp();
+    rustix::termios::tcgetpgrp(fd).is_ok_and(|foreground| foreground != own)
 }
 
 /// Makes the terminals raw again after [`restore_all`] or when somebody else had them meanwhile; not those on which
 /// another job is in the foreground.
 pub fn reapply() {
-    let own = rustix::process::getpgrp();
     if let Some(all) = &*RAW.lock().expect("nothing panics with it held") {
         for raw in all.values() {
-            if rustix::termios::tcgetpgrp(&*raw.fd).is_ok_and(|foreground| foreground != own) {
+            if is_anothers(&raw.fd) {
                 continue;
             }
             let _gone = raw.raw.apply(raw.fd.as_fd());

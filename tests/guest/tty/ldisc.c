@@ -1,5 +1,7 @@
 /* The line discipline, broadly: every group of settings with every group of
- * input, what is echoed and what is read. */
+ * input, what is echoed and what is read.
+ * timeout: 60
+ */
 #include "t.h"
 #include <termios.h>
 static int m, s;
