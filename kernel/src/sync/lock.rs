@@ -1,8 +1,8 @@
 //! Short locks with a rank. A thread may take a lock only if its rank is above every rank it holds.
 //!
 //! ```text
-//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < SOCKET < PIPE < FUTEX < FAMILY < TASKS < GROUP < TASK < SIGHAND
-//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < INFLIGHT < SOCKET < PIPE < TASKS < GROUP < TASK < SIGHAND
+//! MOUNT < DENTRY < INODE < MAPPING < MM < FILES < FILE < TTY < INFLIGHT < SOCKET < PIPE < FUTEX < FAMILY < TASKS < GROUP
+//!   < TASK < SIGHAND
 //!   < EPOLL < TIMER < WAIT < SCHED < RUNQ < LOG
 //! ```
 

@@ -10,9 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
-/// The pipes of FIFOs that are open, by device and inode number (an open file keeps its inode, so a number isn't
-/// used again meanwhile).
+/// The pipes that are open, by device and inode number (an open file keeps its inode, so a number isn't used again
+/// meanwhile). Those of pipe(2) can be opened too, through /proc/pid/fd.
 static OPEN: Lock<BTreeMap<(u64, u64), Weak<Pipe>>> = Lock::new(Rank::LEAF, BTreeMap::new());
+
+/// The pipe of the inode at `path`, made when there is none.
+pub(super) fn pipe_at(path: &Path) -> Arc<Pipe> {
+    match path.inode().metadata() {
+        Ok(meta) => pipe_of((meta.dev, meta.ino)),
+        Err(_) => Pipe::new(None),
+    }
+}
 
 fn pipe_of(key: (u64, u64)) -> Arc<Pipe> {
     let mut open = OPEN.lock();

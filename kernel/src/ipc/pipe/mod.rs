@@ -46,7 +46,7 @@ pub struct Pipe {
     read_wait: WaitQueue,
     write_wait: WaitQueue,
     partner_wait: WaitQueue,
-    /// Device and inode number of a FIFO.
+    /// Device and inode number, where there is an inode.
     key: Option<(u64, u64)>,
 }
 
@@ -61,8 +61,8 @@ pub struct PipeEnd {
 
 /// Makes a pipe: its reading and its writing file. `flags`: O_NONBLOCK, O_DIRECT.
 pub fn create(flags: OpenFlags) -> (Arc<File>, Arc<File>) {
-    let pipe = Pipe::new(None);
     let place = vfs::new_pseudo(vfs::Pseudo::Pipe, 0o010_600);
+    let pipe = fifo::pipe_at(&place);
     let nonblock = flags & OpenFlags::O_NONBLOCK;
     let read = PipeEnd::new(&pipe, true, false);
     let write = PipeEnd::new(&pipe, false, true);
