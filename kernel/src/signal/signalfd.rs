@@ -83,15 +83,6 @@ impl FileOps for SignalFd {
         }
     }
 
-    /// fs/read_write.c:noop_llseek().
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    fn seek(&self, file: &File, _offset: i64, _whence: u32) -> Result<u64> {
-        Ok(file.position())
-    }
-
     fn fdinfo(&self, _file: &File) -> String {
         format!("sigmask:\t{:016x}\n", self.mask().0)
     }

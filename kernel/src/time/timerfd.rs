@@ -255,15 +255,6 @@ impl FileOps for TimerFdFile {
         Ok(0)
     }
 
-    /// fs/read_write.c:noop_llseek().
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    fn seek(&self, file: &File, _offset: i64, _whence: u32) -> Result<u64> {
-        Ok(file.position())
-    }
-
     fn fdinfo(&self, _file: &File) -> String {
         let setting = self.0.setting();
         let (ticks, flags) = {
