@@ -289,6 +289,15 @@ impl AddressSpace {
         resident.saturating_sub(shared) * crate::PAGE_SIZE
     }
 
+    /// As [`resident_bytes`](Self::resident_bytes), pages shared with other address spaces by fork divided among them.
+    /// Costs the host a walk of the page tables. None when it doesn't tell.
+    pub fn proportional_bytes(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.pid)).ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("Pss_Anon:"))?;
+        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+
     /// Which of `pages` pages from `addr` on are in memory; None when the host doesn't tell.
     pub fn resident_pages(&self, addr: u64, pages: usize) -> Option<Vec<bool>> {
         const PRESENT: u64 = 1 << 63;

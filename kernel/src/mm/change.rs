@@ -1,7 +1,7 @@
 //! One change of an address space: edits of the tree and the operations that make the host agree.
 
 use super::pagecache::PAGE;
-use super::vma::{Backing, VmFlags, Vma};
+use super::vma::{Backing, Counts, VmFlags, Vma};
 use super::{Inner, Mm, rmap, sizes};
 use crate::error::{Result, err};
 use crate::sync::MutexGuard;
@@ -53,7 +53,7 @@ pub(super) struct Change<'a> {
     pub ops: Vec<MapOp>,
     /// Dropped when the lock is released: files do things then.
     gone: Vec<Vma>,
-    committed: u64,
+    before: Counts,
 }
 
 impl Mm {
@@ -61,7 +61,7 @@ impl Mm {
         let inner = self.inner.lock();
         Change {
             mm: self,
-            committed: inner.vmas.counts().committed,
+            before: inner.vmas.counts(),
             inner,
             ops: Vec::new(),
             gone: Vec::new(),
@@ -92,7 +92,8 @@ impl Change<'_> {
 
     fn end(mut self, guest: Option<&mut GuestThread>) -> Result<()> {
         let counts = self.inner.vmas.counts();
-        sizes::commit(self.committed, counts.committed);
+        sizes::commit(self.before, counts);
+        self.before = counts;
         self.inner.peak_total = self.inner.peak_total.max(counts.total);
         let ops = std::mem::take(&mut self.ops);
         let gone = std::mem::take(&mut self.gone);

@@ -4,7 +4,7 @@ use super::change::Change;
 use super::map::settle_file;
 use super::pagecache::{self, Mapping};
 use super::place::TopDown;
-use super::vma::{Backing, VmFlags, Vma};
+use super::vma::{Backing, Counts, VmFlags, Vma};
 use super::{Inner, Mm, rmap, sizes};
 use crate::error::{Result, err};
 use crate::vfs::{File, Source};
@@ -150,7 +150,7 @@ impl Mm {
         for vma in old.vmas.iter() {
             rmap::unlink(self.id, vma);
         }
-        sizes::commit(old.vmas.counts().committed, 0);
+        sizes::commit(old.vmas.counts(), Counts::default());
         let cleared = self.aspace.clear();
         self.membarrier.store(0, Ordering::Relaxed);
         drop(inner);

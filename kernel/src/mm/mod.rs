@@ -16,6 +16,7 @@ mod lock;
 mod map;
 pub mod pagecache;
 mod place;
+pub mod pressure;
 mod protect;
 pub mod rangeset;
 mod remap;
@@ -41,7 +42,7 @@ use platform::{AddressSpace, MapOp};
 use rangeset::RangeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use vma::VmaTree;
+use vma::{Counts, VmaTree};
 
 /// An address space with its vmas: what CLONE_VM shares.
 pub struct Mm {
@@ -85,7 +86,7 @@ impl Mm {
     }
 
     fn with(aspace: AddressSpace, inner: Inner) -> Arc<Mm> {
-        sizes::commit(0, inner.vmas.counts().committed);
+        sizes::commit(Counts::default(), inner.vmas.counts());
         Arc::new_cyclic(|me| Mm {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             me: me.clone(),
@@ -131,6 +132,6 @@ impl Drop for Mm {
         for vma in inner.vmas.iter() {
             rmap::unlink(self.id, vma);
         }
-        sizes::commit(inner.vmas.counts().committed, 0);
+        sizes::commit(inner.vmas.counts(), Counts::default());
     }
 }

@@ -2,6 +2,7 @@
 //! (mm/util.c:__vm_enough_memory()).
 
 use super::pagecache::PAGE;
+use super::vma::Counts;
 use crate::error::{Result, err};
 use abi::errno::Errno;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ pub const MAX_MAP_COUNT: usize = 65530;
 
 static TOTAL: AtomicU64 = AtomicU64::new(1 << 18);
 static COMMITTED: AtomicU64 = AtomicU64::new(0);
+static TOUCHABLE: AtomicU64 = AtomicU64::new(0);
 static MODE: AtomicU32 = AtomicU32::new(0);
 static RATIO: AtomicU32 = AtomicU32::new(50);
 
@@ -61,9 +63,22 @@ pub fn set_overcommit(new: Overcommit) -> Result<()> {
     Ok(())
 }
 
-/// An address space's promise changed from `before` to `after` pages.
-pub(super) fn commit(before: u64, after: u64) {
-    COMMITTED.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+/// Private pages that programs could touch, in pages: the most that anonymous memory can come to.
+pub(super) fn touchable_pages() -> u64 {
+    TOUCHABLE.load(Ordering::Relaxed)
+}
+
+/// An address space's sizes changed.
+pub(super) fn commit(before: Counts, after: Counts) {
+    let change = |sum: &AtomicU64, before: u64, after: u64| {
+        sum.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    };
+    change(&COMMITTED, before.committed, after.committed);
+    let (old, new) = (before.data + before.stack, after.data + after.stack);
+    change(&TOUCHABLE, old, new);
+    if new > old {
+        super::pressure::consider();
+    }
 }
 
 /// Whether `pages` more may be promised. ENOMEM.

@@ -40,6 +40,7 @@ pub fn run_user(mut cx: Context) {
         if cx.exiting {
             break;
         }
+        mm::pressure::check();
         sched::preempt_if_needed();
         let trap = sched::run_guest(&cx.task.clone(), &mut cx.guest);
         handle(&mut cx, trap);

@@ -133,20 +133,54 @@ pub(super) fn register(mapping: &Weak<Mapping>) {
     all.push(mapping.clone());
 }
 
-/// Drops clean pages that can be read again, least recently used files first, until `pages` are free. Returns how
-/// many were freed.
-pub fn reclaim(pages: u64) -> u64 {
-    let mut candidates: Vec<Arc<Mapping>> =
-        SOURCED.lock().iter().filter_map(Weak::upgrade).collect();
-    candidates.sort_by_cached_key(|m| m.used_at());
+/// Takes pages for filling from a source: over the limit, others are dropped soon.
+pub(super) fn charge_fill(quota: Option<&Quota>, pages: u64) {
+    charge_anyway(quota, pages);
+    let over = USED
+        .load(Ordering::Relaxed)
+        .saturating_sub(LIMIT.load(Ordering::Relaxed));
+    if over > 0 {
+        reclaim(over);
+        crate::mm::pressure::consider();
+    }
+}
+
+fn candidates() -> Vec<Arc<Mapping>> {
+    let mut all: Vec<Arc<Mapping>> = SOURCED.lock().iter().filter_map(Weak::upgrade).collect();
+    all.sort_by_cached_key(|m| m.used_at());
+    all
+}
+
+fn drop_clean(pages: u64, mapped: bool) -> u64 {
     let mut freed = 0;
     // Some more than asked for, so that the next page doesn't come here again.
     let target = pages + 256;
-    for mapping in candidates {
+    for mapping in candidates() {
         if freed >= target {
             break;
         }
-        freed += mapping.evict();
+        freed += mapping.evict(mapped);
     }
     freed
+}
+
+/// Drops clean pages that can be read again and that nobody maps, least recently used files first, until `pages` are
+/// free. Returns how many were freed. For callers that hold an address space.
+pub fn reclaim(pages: u64) -> u64 {
+    drop_clean(pages, false)
+}
+
+/// As [`reclaim`], also pages that are mapped, and dirty ones after writing them back. In a task, without locks.
+pub fn relieve(pages: u64) -> u64 {
+    let freed = drop_clean(pages, false);
+    if freed >= pages {
+        return freed;
+    }
+    for mapping in candidates() {
+        if mapping.dirty_pages() > 0 {
+            // What can't be written stays dirty and is not dropped.
+            let _ = mapping.sync(0, u64::MAX);
+        }
+    }
+    freed + drop_clean(pages - freed, true)
 }

@@ -45,8 +45,8 @@ pub(super) struct State {
     pub valid: RangeSet,
     pub dirty: RangeSet,
     users: Vec<User>,
-    /// Its range is being replaced: nobody may map pages now.
-    moving: bool,
+    /// How many replace its range or take pages away: nobody may map pages meanwhile.
+    moving: u32,
     /// Readers in the middle of a copy: no eviction.
     pub pins: u32,
     pub readahead: ReadAhead,
@@ -117,7 +117,7 @@ impl Mapping {
                     valid: RangeSet::new(),
                     dirty: RangeSet::new(),
                     users: Vec::new(),
-                    moving: false,
+                    moving: 0,
                     pins: 0,
                     readahead: ReadAhead::default(),
                     used_at: 0,
@@ -192,13 +192,29 @@ impl Mapping {
         self.state.lock().used_at
     }
 
-    fn users(&self) -> Vec<Arc<dyn MapUser>> {
-        self.state
-            .lock()
-            .users
-            .iter()
-            .filter_map(|u| u.user.upgrade())
-            .collect()
+    /// Calls `each` with every address space that maps it, also with those that a fork adds meanwhile: they inherit
+    /// what the parent had mapped then.
+    fn for_users(&self, mut each: impl FnMut(&dyn MapUser)) {
+        let mut seen = Vec::new();
+        loop {
+            let new: Vec<(u64, Option<Arc<dyn MapUser>>)> = self
+                .state
+                .lock()
+                .users
+                .iter()
+                .filter(|u| !seen.contains(&u.id))
+                .map(|u| (u.id, u.user.upgrade()))
+                .collect();
+            if new.is_empty() {
+                return;
+            }
+            for (id, user) in new {
+                seen.push(id);
+                if let Some(user) = user {
+                    each(&*user);
+                }
+            }
+        }
     }
 
     /// Whether any address space maps it.
@@ -261,7 +277,7 @@ impl Mapping {
     /// that aren't filled are left out. None while the mapping moves: [`settle`](Self::settle) without the `Mm`, then retry.
     pub fn mappable(&self, pages: Range<u64>) -> Option<Vec<(Range<u64>, u64)>> {
         let mut state = self.state.lock();
-        if state.moving {
+        if state.moving > 0 {
             return None;
         }
         state.used_at = TICK.fetch_add(1, Ordering::Relaxed);
@@ -284,7 +300,7 @@ impl Mapping {
     /// Waits for a move to end and gives the file room for pages below `end` (bytes). Without the `Mm` held. ENOMEM.
     pub fn settle(&self, end: u64) -> Result<()> {
         self.settled
-            .wait_uninterruptible(|| (!self.state.lock().moving).then_some(()));
+            .wait_uninterruptible(|| (self.state.lock().moving == 0).then_some(()));
         let end = end.min(self.size().next_multiple_of(PAGE));
         let enough = |state: &State| state.range.as_ref().is_some_and(|r| r.len() >= end);
         if end > 0 && !enough(&self.state.lock()) {
@@ -332,10 +348,8 @@ impl Mapping {
 
     fn relocate(&self, old: &Arc<CacheRange>, len: u64) -> Result<Arc<CacheRange>> {
         let new = CacheRange::new(len).ok_or(Errno::ENOSPC)?;
-        self.state.lock().moving = true;
-        for user in self.users() {
-            user.leave_range(self, old);
-        }
+        self.state.lock().moving += 1;
+        self.for_users(|user| user.leave_range(self, old));
         {
             let _fill = self.fill.lock();
             let runs: Vec<_> = {
@@ -349,7 +363,7 @@ impl Mapping {
             }
             let mut state = self.state.lock();
             state.range = Some(new.clone());
-            state.moving = false;
+            state.moving -= 1;
         }
         self.settled.wake_all();
         Ok(new)
@@ -373,9 +387,7 @@ impl Mapping {
         } else if new < old {
             self.size.store(new, Ordering::SeqCst);
             let gone = new.div_ceil(PAGE)..u64::MAX / PAGE;
-            for user in self.users() {
-                user.unmap_pages(self, gone.clone(), true);
-            }
+            self.for_users(|user| user.unmap_pages(self, gone.clone(), true));
             self.discard(gone);
             self.zero_tail(new);
         }
@@ -434,9 +446,7 @@ impl Mapping {
         self.zero_partial(offset, whole.start * PAGE - offset);
         self.zero_partial(whole.end * PAGE, end - whole.end * PAGE);
         if !whole.is_empty() {
-            for user in self.users() {
-                user.unmap_pages(self, whole.clone(), false);
-            }
+            self.for_users(|user| user.unmap_pages(self, whole.clone(), false));
             self.discard(whole);
         }
         Ok(())
@@ -457,35 +467,42 @@ impl Mapping {
     /// Forgets clean pages because the file behind changed; the next access reads anew. Pages that private writable
     /// mappings show stay.
     pub fn invalidate(&self) {
-        self.evict();
+        self.evict(true);
     }
 
-    /// Drops clean pages; returns how many. Nothing while readers copy or private copies hang on the pages.
-    pub(super) fn evict(&self) -> u64 {
-        let users = {
-            let state = self.state.lock();
+    /// Drops clean pages; returns how many. Nothing while readers copy or private copies hang on the pages. With
+    /// `mapped` (only without any `Mm` held) also pages that guests map: they fault again.
+    pub(super) fn evict(&self, mapped: bool) -> u64 {
+        {
+            let mut state = self.state.lock();
             if state.pins > 0
-                || state.moving
-                || state.valid.is_empty()
+                || state.moving > 0
+                || state.valid.count() <= state.dirty.count()
                 || state.users.iter().any(|u| u.cow > 0)
+                || (!mapped && !state.users.is_empty())
             {
                 return 0;
             }
-            state
-                .users
-                .iter()
-                .filter_map(|u| u.user.upgrade())
-                .collect::<Vec<_>>()
-        };
-        // A mapped mapping is left to its users: their locks come before ours and the caller may hold one.
-        if !users.is_empty() {
-            return 0;
+            // Nobody maps pages until they are gone.
+            state.moving += 1;
         }
-        let Some(_fill) = self.fill.try_lock() else {
-            return 0;
+        if mapped {
+            self.for_users(|user| user.unmap_pages(self, 0..u64::MAX / PAGE, false));
+        }
+        let freed = match self.fill.try_lock() {
+            Some(_fill) => self.drop_clean(),
+            None => 0,
         };
+        self.state.lock().moving -= 1;
+        self.settled.wake_all();
+        accounting::uncharge(self.quota.as_deref(), freed);
+        freed
+    }
+
+    /// With `fill` and `moving`.
+    fn drop_clean(&self) -> u64 {
         let mut state = self.state.lock();
-        if state.pins > 0 || state.moving || !state.users.is_empty() {
+        if state.pins > 0 || state.users.iter().any(|u| u.cow > 0) {
             return 0;
         }
         let Some(range) = state.range.clone() else {
@@ -502,8 +519,6 @@ impl Mapping {
                 freed += n;
             }
         }
-        drop(state);
-        accounting::uncharge(self.quota.as_deref(), freed);
         freed
     }
 
@@ -523,9 +538,7 @@ impl Mapping {
         let (Some(range), false) = (range, runs.is_empty()) else {
             return Ok(());
         };
-        for user in self.users() {
-            user.write_protect(self, pages.clone());
-        }
+        self.for_users(|user| user.write_protect(self, pages.clone()));
         let source = source?;
         let _pin = self.pin();
         for (done, run) in runs.iter().enumerate() {

@@ -11,7 +11,9 @@ mod mapping;
 mod ranges;
 mod transfer;
 
-pub use accounting::{Quota, allocated_pages, limit_bytes, reclaim, set_limit, used_bytes};
+pub use accounting::{
+    Quota, allocated_pages, limit_bytes, reclaim, relieve, set_limit, used_bytes,
+};
 pub use mapping::{MapUser, Mapping};
 pub use ranges::CacheRange;
 

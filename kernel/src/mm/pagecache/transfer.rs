@@ -1,6 +1,6 @@
 //! Bytes in and out of a mapping: read, write, filling pages with read-ahead.
 
-use super::accounting::{charge, uncharge};
+use super::accounting::{charge, charge_fill, uncharge};
 use super::mapping::{MAX_SIZE, State, pages_of};
 use super::{CacheRange, Mapping, PAGE, memory};
 use crate::error::{Result, err};
@@ -249,9 +249,8 @@ impl Mapping {
                 };
                 (self.window(&mut state, first), range.base())
             };
-            let wanted_pages = gap.end - gap.start;
-            let granted = charge(self.quota.as_deref(), wanted_pages).map_err(|_| Errno::ENOMEM)?;
-            let gap = gap.start..gap.start + granted;
+            let granted = gap.end - gap.start;
+            charge_fill(self.quota.as_deref(), granted);
             let start = gap.start * PAGE;
             let end = (gap.end * PAGE).min(self.size());
             let filled = if start < end {
