@@ -120,6 +120,7 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
     }
     path.mount.want_write()?;
     path_permission(cred, path, MAY_WRITE)?;
+    super::access::check_not_running(&inode)?;
     set_size(cred, path, &inode, size)
 }
 

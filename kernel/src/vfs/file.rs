@@ -108,6 +108,8 @@ const CREATION: OpenFlags = OpenFlags::O_CREAT
 
 /// An open file description.
 pub struct File {
+    /// Whether it counts as a writer or as a running program. The first field: dropped before the inode.
+    pub(super) claim: super::access::Claim,
     path: Path,
     inode: Arc<dyn Inode>,
     ops: Box<dyn FileOps>,
@@ -155,6 +157,7 @@ impl File {
             owner: crate::sync::Lock::new(crate::sync::Rank::LEAF, FileOwner::default()),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             epoll_links: Default::default(),
+            claim: Default::default(),
         })
     }
 

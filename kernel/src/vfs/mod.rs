@@ -1,5 +1,6 @@
 //! The virtual file system: inodes and open files as traits, dentries, mounts, path walk, descriptors.
 
+pub mod access;
 mod anon;
 pub mod attr;
 mod buffer;

@@ -213,7 +213,13 @@ pub fn open_path(path: &Path, flags: OpenFlags) -> Result<Arc<File>> {
         return Ok(File::new(path.clone(), Box::new(PathOnly), flags));
     }
     let inode = path.inode();
-    let ops = match inode.kind() {
+    let kind = inode.kind();
+    let counts =
+        kind == InodeKind::Regular && flags.intersects(OpenFlags::O_WRONLY | OpenFlags::O_RDWR);
+    if counts {
+        super::access::check_not_running(&inode)?;
+    }
+    let ops = match kind {
         InodeKind::Regular | InodeKind::Directory => inode.open(flags)?,
         InodeKind::Symlink => return err(Errno::ELOOP),
         InodeKind::CharDevice | InodeKind::BlockDevice => device::open(path, &*inode, flags)?,
@@ -221,6 +227,9 @@ pub fn open_path(path: &Path, flags: OpenFlags) -> Result<Arc<File>> {
         InodeKind::Socket => return err(Errno::ENXIO),
     };
     let file = File::new(path.clone(), ops, flags);
+    if counts {
+        super::access::writes(&file)?;
+    }
     super::notify::opened(&file);
     Ok(file)
 }

@@ -171,7 +171,7 @@ impl TaskDir {
                         if task.pid() != super::current()?.pid() {
                             return err(Errno::EINVAL);
                         }
-                        task.set_comm(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+                        task.set_comm(bytes);
                         Ok(())
                     },
                 )

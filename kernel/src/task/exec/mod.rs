@@ -20,6 +20,7 @@ use crate::error::{Result, err};
 use crate::fs::proc::sys;
 use crate::mm::Mm;
 use crate::signal;
+use crate::vfs::access;
 use crate::vfs::perm::{MAY_EXEC, MAY_READ, inode_permission, path_permission};
 use crate::vfs::{File, InodeKind, LookupFlags, Path, Sink, lookup, open_path};
 use abi::errno::Errno;
@@ -73,6 +74,7 @@ fn open_executable(task: &Task, dirfd: i32, path: &[u8], flags: u32) -> Result<A
         return err(Errno::EACCES);
     }
     path_permission(&task.cred(), &place, MAY_EXEC)?;
+    access::check_not_written(&place.inode())?;
     open_path(&place, OpenFlags::O_RDONLY)
 }
 
@@ -127,6 +129,7 @@ fn find_binary(
 
 fn read_binary(task: &Task, file: Arc<File>, head: &[u8; HEAD]) -> Result<Binary> {
     let program = parse(&file, head)?;
+    access::deny_write(&file)?;
     let interpreter = match &program.interpreter {
         None => None,
         Some(path) => {

@@ -1,0 +1,77 @@
+//! Who writes to a regular file, and who executes it: the two exclude each other (`i_writecount`).
+//!
+//! Counted per inode, found by its address, which the file that holds the claim keeps alive.
+
+use super::{File, Inode};
+use crate::error::{Result, err};
+use crate::sync::{Lock, Rank};
+use abi::errno::Errno;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+/// Writers, or when negative, programs that run.
+static COUNTS: LazyLock<Lock<HashMap<usize, i64>>> =
+    LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
+
+/// What an open file has claimed; given back with the file.
+#[derive(Default)]
+pub struct Claim(OnceLock<(usize, i64)>);
+
+fn address(inode: &Arc<dyn Inode>) -> usize {
+    Arc::as_ptr(inode).cast::<()>() as usize
+}
+
+fn claim(file: &File, step: i64) -> Result<()> {
+    let key = address(file.inode());
+    let mut counts = COUNTS.lock();
+    if counts.get(&key).is_some_and(|count| count * step < 0) {
+        return err(Errno::ETXTBSY);
+    }
+    let count = counts.entry(key).or_insert(0);
+    if file.claim.0.set((key, step)).is_ok() {
+        *count += step;
+    }
+    Ok(())
+}
+
+/// The file is open for writing: get_write_access(). ETXTBSY when it runs as a program.
+pub(super) fn writes(file: &File) -> Result<()> {
+    claim(file, 1)
+}
+
+/// Nobody may open the file for writing while `file` is held: exe_file_deny_write_access(). ETXTBSY when
+/// somebody has.
+pub fn deny_write(file: &File) -> Result<()> {
+    claim(file, -1)
+}
+
+/// ETXTBSY when `inode` runs as a program: truncate(2) by path.
+pub(super) fn check_not_running(inode: &Arc<dyn Inode>) -> Result<()> {
+    match COUNTS.lock().get(&address(inode)) {
+        Some(count) if *count < 0 => err(Errno::ETXTBSY),
+        _ => Ok(()),
+    }
+}
+
+/// ETXTBSY when somebody has the file open for writing: execve's look at scripts and interpreters.
+pub fn check_not_written(inode: &Arc<dyn Inode>) -> Result<()> {
+    match COUNTS.lock().get(&address(inode)) {
+        Some(count) if *count > 0 => err(Errno::ETXTBSY),
+        _ => Ok(()),
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Some((key, step)) = self.0.get() else {
+            return;
+        };
+        let mut counts = COUNTS.lock();
+        if let Some(count) = counts.get_mut(key) {
+            *count -= step;
+            if *count == 0 {
+                counts.remove(key);
+            }
+        }
+    }
+}
