@@ -167,8 +167,11 @@ pub fn setup(cx: &mut Context, info: &Siginfo, action: &KernelSigaction) -> Resu
     } else {
         &frame.as_bytes()[..offset_of!(RtSigframe, info)]
     };
-    UserPtr::<u8>::new(layout.fpstate).write_bytes(&xstate)?;
-    UserPtr::<u8>::new(layout.frame).write_bytes(bytes)?;
+    // In one copy; the bytes between the parts are below the stack, and nobody's.
+    let mut image = vec![0u8; (layout.fpstate - layout.frame) as usize];
+    image[..bytes.len()].copy_from_slice(bytes);
+    image.extend_from_slice(&xstate);
+    UserPtr::<u8>::new(layout.frame).write_bytes(&image)?;
 
     if stack.ss_flags as u32 & SS_AUTODISARM != 0 {
         cx.task.signal.lock().altstack = SigStack::disabled();
@@ -189,18 +192,53 @@ pub fn setup(cx: &mut Context, info: &Siginfo, action: &KernelSigaction) -> Resu
     Ok(())
 }
 
+/// A frame copied in: in one piece, as [`setup`] lays it out, whose end may be missing.
+struct Image {
+    at: u64,
+    bytes: Vec<u8>,
+    uc: UContext,
+}
+
+impl Image {
+    /// None on a fault in the context itself.
+    fn read(cx: &Context, frame: u64) -> Option<Image> {
+        let at = frame.wrapping_add(offset_of!(RtSigframe, uc) as u64);
+        let room = size_of::<RtSigframe>() + 64 + XState::size() + MAGIC2_SIZE;
+        let mut bytes = vec![0u8; room];
+        let got = cx.task.mm()?.address_space().read(at, &mut bytes);
+        bytes.truncate(got);
+        let uc = match UContext::read_from_prefix(&bytes) {
+            Ok((uc, _)) => uc,
+            // Perhaps its page has to be brought in.
+            Err(_) => UserPtr::<UContext>::new(at).read().ok()?,
+        };
+        Some(Image { at, bytes, uc })
+    }
+
+    /// Fills `out` from guest memory at `addr`. EFAULT.
+    fn fetch(&self, addr: u64, out: &mut [u8]) -> Result<()> {
+        let start = usize::try_from(addr.wrapping_sub(self.at)).unwrap_or(usize::MAX);
+        let end = start.saturating_add(out.len());
+        match self.bytes.get(start..end) {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => UserPtr::<u8>::new(addr).read_bytes(out)?,
+        }
+        Ok(())
+    }
+}
+
 /// rt_sigreturn(2): back to what the frame at the stack pointer says. A bad frame is SIGSEGV. Returns rax.
 pub fn sigreturn(cx: &mut Context) -> u64 {
     // The handler's `ret` has taken the return address off.
     let frame = cx.guest.regs().rsp.wrapping_sub(8);
     cx.guest.regs_mut().orig_rax = u64::MAX;
-    let uc = frame.wrapping_add(offset_of!(RtSigframe, uc) as u64);
-    let Ok(uc) = UserPtr::<UContext>::new(uc).read() else {
+    let Some(image) = Image::read(cx, frame) else {
         bad_frame(cx, frame);
         return 0;
     };
+    let uc = image.uc;
     set_blocked(&cx.task, uc.uc_sigmask);
-    if restore(cx, &uc).is_err() {
+    if restore(cx, &image).is_err() {
         bad_frame(cx, frame);
         return 0;
     }
@@ -231,13 +269,14 @@ fn bad_frame(cx: &mut Context, frame: u64) {
     fault::force_segv(cx, 0);
 }
 
-fn restore(cx: &mut Context, uc: &UContext) -> Result<()> {
+fn restore(cx: &mut Context, image: &Image) -> Result<()> {
+    let uc = &image.uc;
     let sc = &uc.uc_mcontext;
     let strict = uc.uc_flags & UcFlags::UC_STRICT_RESTORE_SS.bits() != 0;
     if sc.cs | 3 != USER_CS || (strict && sc.ss | 3 != USER_DS) {
         return err(Errno::EFAULT);
     }
-    let xstate = load_xstate(sc.fpstate)?;
+    let xstate = load_xstate(image, sc.fpstate)?;
     let regs = cx.guest.regs_mut();
     regs.r8 = sc.r8;
     regs.r9 = sc.r9;
@@ -267,17 +306,18 @@ fn restore(cx: &mut Context, uc: &UContext) -> Result<()> {
 
 /// Reads the extended state of a frame; None for the initial one. A frame without valid marks holds x87 and SSE only
 /// (check_xstate_in_sigframe()).
-fn load_xstate(fpstate: u64) -> Result<Option<XState>> {
+fn load_xstate(image: &Image, fpstate: u64) -> Result<Option<XState>> {
     if fpstate == 0 {
         return Ok(None);
     }
     let mut bytes = vec![0u8; FXSAVE];
-    UserPtr::<u8>::new(fpstate).read_bytes(&mut bytes)?;
+    image.fetch(fpstate, &mut bytes)?;
     if let Some(len) = extended_len(&bytes) {
-        let mark: u32 = UserPtr::new(fpstate.wrapping_add(len as u64)).read()?;
-        if mark == FP_XSTATE_MAGIC2 {
+        let mut mark = [0u8; MAGIC2_SIZE];
+        image.fetch(fpstate.wrapping_add(len as u64), &mut mark)?;
+        if u32::from_le_bytes(mark) == FP_XSTATE_MAGIC2 {
             bytes.resize(len, 0);
-            UserPtr::<u8>::new(fpstate).read_bytes(&mut bytes)?;
+            image.fetch(fpstate, &mut bytes)?;
         }
     }
     match XState::from_bytes(&bytes) {
