@@ -24,11 +24,13 @@ global_asm!(
     main = sym main,
 );
 
+const SYS_READ: usize = 0;
 const SYS_WRITE: usize = 1;
 const SYS_OPEN: usize = 2;
 const SYS_CLOSE: usize = 3;
 const SYS_IOCTL: usize = 16;
 const SYS_ACCESS: usize = 21;
+const SYS_PIPE: usize = 22;
 const SYS_DUP2: usize = 33;
 const SYS_FORK: usize = 57;
 const SYS_EXECVE: usize = 59;
@@ -42,7 +44,9 @@ const SYS_MOUNT: usize = 165;
 const SYS_REBOOT: usize = 169;
 const SYS_SETHOSTNAME: usize = 170;
 
+const TCGETS: usize = 0x5401;
 const TIOCSCTTY: usize = 0x540e;
+const ECHO: u32 = 0o10;
 const EBUSY: isize = -16;
 const ECHILD: isize = -10;
 
@@ -100,6 +104,53 @@ fn mounts() {
     }
 }
 
+/// Whether a person types at the console: the kernel lets it echo then.
+fn has_keyboard(fd: usize) -> bool {
+    let mut termios = [0u32; 9];
+    call(SYS_IOCTL, fd, TCGETS, termios.as_mut_ptr() as usize, 0, 0) < 0 || termios[3] & ECHO != 0
+}
+
+/// Joins standard input to the console by a pipe, so that a shell takes its commands as a script: no prompt, no line
+/// editing. The process that moves the bytes is init's, not the shell's.
+fn script_input(console: usize) {
+    let mut ends = [0u32; 2];
+    if call(SYS_PIPE, ends.as_mut_ptr() as usize, 0, 0, 0, 0) < 0 {
+        return;
+    }
+    let (read, write) = (ends[0] as usize, ends[1] as usize);
+    let child = call(SYS_FORK, 0, 0, 0, 0, 0);
+    if child == 0 {
+        if call(SYS_FORK, 0, 0, 0, 0, 0) == 0 {
+            call(SYS_CLOSE, read, 0, 0, 0, 0);
+            pump(console, write);
+        }
+        exit(0);
+    }
+    call(SYS_WAIT4, child as usize, 0, 0, 0, 0);
+    call(SYS_CLOSE, write, 0, 0, 0, 0);
+    call(SYS_DUP2, read, 0, 0, 0, 0);
+    call(SYS_CLOSE, read, 0, 0, 0, 0);
+}
+
+fn pump(from: usize, to: usize) -> ! {
+    let mut buffer = [0u8; 4096];
+    loop {
+        let got = call(SYS_READ, from, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0);
+        if got <= 0 {
+            exit(0);
+        }
+        let mut done = 0;
+        while done < got {
+            let left = (got - done) as usize;
+            let put = call(SYS_WRITE, to, buffer.as_ptr() as usize + done as usize, left, 0, 0);
+            if put <= 0 {
+                exit(0);
+            }
+            done += put;
+        }
+    }
+}
+
 fn run(cwd: usize, argv: usize, envp: usize) -> ! {
     call(SYS_SETSID, 0, 0, 0, 0, 0);
     let fd = call(SYS_OPEN, ptr(b"/dev/console\0"), 2, 0, 0, 0);
@@ -111,6 +162,9 @@ fn run(cwd: usize, argv: usize, envp: usize) -> ! {
         }
         if fd > 2 {
             call(SYS_CLOSE, fd, 0, 0, 0, 0);
+        }
+        if !has_keyboard(1) {
+            script_input(1);
         }
     }
     if call(SYS_CHDIR, cwd, 0, 0, 0, 0) < 0 {
