@@ -132,17 +132,21 @@ fn script_input(console: usize) {
     call(SYS_CLOSE, read, 0, 0, 0, 0);
 }
 
+const BUFFER_BYTES: usize = 4096;
+/// In no function's frame: zeroing it there would need a C library.
+static mut BUFFER: [u8; BUFFER_BYTES] = [0; BUFFER_BYTES];
+
 fn pump(from: usize, to: usize) -> ! {
-    let mut buffer = [0u8; 4096];
+    let buffer = &raw mut BUFFER as usize;
     loop {
-        let got = call(SYS_READ, from, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0);
+        let got = call(SYS_READ, from, buffer, BUFFER_BYTES, 0, 0);
         if got <= 0 {
             exit(0);
         }
         let mut done = 0;
         while done < got {
             let left = (got - done) as usize;
-            let put = call(SYS_WRITE, to, buffer.as_ptr() as usize + done as usize, left, 0, 0);
+            let put = call(SYS_WRITE, to, buffer + done as usize, left, 0, 0);
             if put <= 0 {
                 exit(0);
             }

@@ -1,9 +1,11 @@
 //! /proc/sys: the settings that mean something here.
 
 use crate::error::{Result, err};
+use crate::fs::devpts;
 use crate::fs::pseudo::{Fixed, Node};
 use crate::mm;
 use crate::task::{PID_MAX, pids};
+use crate::tty::LEGACY_TIOCSTI;
 use crate::vfs;
 use abi::errno::Errno;
 use std::sync::OnceLock;
@@ -102,6 +104,11 @@ fn boot_id() -> &'static str {
 pub(super) fn root() -> Node {
     Node::dir(
         Fixed::new()
+            .with_dir("dev", || {
+                Node::dir(Fixed::new().with_dir("tty", || {
+                    Node::dir(Fixed::new().with("legacy_tiocsti", legacy_tiocsti))
+                }))
+            })
             .with_dir("fs", || Node::dir(fs()))
             .with_dir("kernel", || Node::dir(kernel()))
             .with_dir("vm", || Node::dir(vm()))
@@ -151,6 +158,13 @@ fn kernel() -> Fixed {
         .with("ns_last_pid", || {
             Node::text(|| Ok(format!("{}\n", pids().last()).into_bytes()))
         })
+        .with_dir("pty", || {
+            Node::dir(Fixed::new().with("max", pty_max).with("nr", || {
+                Node::text(|| {
+                    Ok(format!("{}\n", devpts::COUNT.load(Ordering::Relaxed)).into_bytes())
+                })
+            }))
+        })
         .with_dir("random", || {
             Node::dir(
                 Fixed::new()
@@ -162,6 +176,33 @@ fn kernel() -> Fixed {
                     .with("poolsize", || line(256)),
             )
         })
+}
+
+fn pty_max() -> Node {
+    Node::setting(
+        || Ok(format!("{}\n", devpts::MAX.load(Ordering::Relaxed)).into_bytes()),
+        |bytes| {
+            let max = u32::try_from(parse(bytes)?).map_err(|_| Errno::EINVAL)?;
+            devpts::MAX.store(max, Ordering::Relaxed);
+            Ok(())
+        },
+    )
+}
+
+fn legacy_tiocsti() -> Node {
+    Node::setting(
+        || {
+            let on = LEGACY_TIOCSTI.load(Ordering::Relaxed);
+            Ok(format!("{}\n", u8::from(on)).into_bytes())
+        },
+        |bytes| match parse(bytes)? {
+            on @ 0..=1 => {
+                LEGACY_TIOCSTI.store(on == 1, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => err(Errno::EINVAL),
+        },
+    )
 }
 
 fn with_newline(mut text: Vec<u8>) -> Vec<u8> {
