@@ -94,6 +94,7 @@ fn register_file_systems(memory: u64) {
             Ok(tmpfs::TmpFs::new(tmpfs::Options::parse(data, memory)?))
         });
     }
+    crate::fs::overlay::mount::register();
     vfs::register_filesystem("proc", false, |_source, _data, _flags| {
         Ok(crate::fs::proc::instance())
     });

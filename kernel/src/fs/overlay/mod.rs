@@ -7,6 +7,7 @@
 mod copy_up;
 mod dir;
 mod inode;
+pub mod mount;
 
 pub use inode::OvlInode;
 

@@ -20,7 +20,7 @@ fn number(name: &[u8]) -> Option<i32> {
 fn file(task: &Weak<Task>, fd: i32) -> Result<Arc<File>> {
     let task = alive(task)?;
     may_look(&task)?;
-    match task.files().get(fd) {
+    match task.files().get_any(fd) {
         Ok(file) => Ok(file),
         Err(_) => err(Errno::ENOENT),
     }

@@ -68,7 +68,7 @@ pub fn parse(task: &Task, control: &[u8]) -> Result<Attached> {
                 let table = task.files();
                 for fd in data.chunks_exact(4) {
                     let fd = i32::from_ne_bytes([fd[0], fd[1], fd[2], fd[3]]);
-                    attached.files.push(table.get(fd)?);
+                    attached.files.push(table.get_any(fd)?);
                 }
             }
             SCM_CREDENTIALS => {
