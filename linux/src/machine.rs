@@ -1,6 +1,7 @@
 //! The machine put together from its options, run, and ended.
 
 use crate::cmdline::{Options, Root};
+use crate::instance::Instance;
 use drivers::console::{self, ConsoleConfig};
 use drivers::hostfs::{self, Confinement, HostFs};
 use host::EventLoop;
@@ -9,6 +10,7 @@ use kernel::machine::{self, End};
 use kernel::vfs::FileSystem;
 use platform::{Config, Platform};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,21 +24,41 @@ const QUIET_LOGLEVEL: u8 = 4;
 
 /// Runs the machine to its end and returns the process's status.
 pub fn run(options: Options) -> ExitCode {
-    match start(&options) {
-        Ok(()) => {}
+    let (platform, instance) = match start(&options) {
+        Ok(started) => started,
         Err(message) => {
             console::finish();
             eprintln!("linux: {message}");
             return ExitCode::FAILURE;
         }
-    }
+    };
     let end = machine::wait();
     console::finish();
+    platform.shut_down();
     match end {
-        End::Halt | End::PowerOff => ExitCode::from(machine::exit_code()),
-        End::Reboot => ExitCode::from(machine::exit_code()),
-        End::Panic(_) => std::process::abort(),
+        End::Reboot if !options.noreboot => {
+            drop(instance);
+            start_again()
+        }
+        End::Halt | End::PowerOff | End::Reboot => ExitCode::from(machine::exit_code()),
+        // The directory stays, as a crash would leave it: the next machine of that name takes it over.
+        End::Panic(_) => {
+            std::mem::forget(instance);
+            std::process::abort()
+        }
     }
+}
+
+/// Executes this program anew in this process, with the same arguments.
+fn start_again() -> ExitCode {
+    let error = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .exec(),
+        Err(e) => e,
+    };
+    eprintln!("linux: Failed to exec kernel: {error}");
+    ExitCode::FAILURE
 }
 
 fn entropy(buf: &mut [u8]) {
@@ -64,7 +86,9 @@ fn host_memory() -> u64 {
     info.totalram * u64::from(info.mem_unit)
 }
 
-fn start(options: &Options) -> Result<(), String> {
+fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
+    // Modes of host files are the guest's, whose umask has been applied.
+    rustix::process::umask(rustix::fs::Mode::empty());
     host::signals::block().map_err(|e| format!("the host refuses a signal mask: {e}"))?;
     if !host::terminal::standard_terminals().is_empty() {
         host::guardian::start().map_err(|e| format!("the host refuses a process: {e}"))?;
@@ -87,6 +111,7 @@ fn start(options: &Options) -> Result<(), String> {
     };
     hostfs::init(confinement);
     consoles(options)?;
+    let instance = Instance::claim(options.umid.as_deref(), options.uml_dir.as_deref());
     let root = match &options.root {
         Root::HostTree => {
             let lower = mount_hostfs(b"")?;
@@ -101,7 +126,8 @@ fn start(options: &Options) -> Result<(), String> {
         },
     };
     boot::start(root, options.read_only, init(options), environment(options))
-        .map_err(|e| format!("boot failed: {e:?}"))
+        .map_err(|e| format!("boot failed: {e:?}"))?;
+    Ok((platform, instance))
 }
 
 fn mount_hostfs(data: &[u8]) -> Result<Arc<dyn FileSystem>, String> {
@@ -132,6 +158,9 @@ fn init(options: &Options) -> Init {
                 .into_iter()
                 .find(|p| std::path::Path::new(p).exists());
             let shell = shell.unwrap_or("/bin/sh").as_bytes().to_vec();
+            let piped =
+                !options.init_args.is_empty() || rustix::termios::isatty(rustix::stdio::stdin());
+            let mode: &[u8] = if piped { b"terminal" } else { b"pipe" };
             Init::Image {
                 image: INIT,
                 argv: [b"init".to_vec(), cwd, shell]

@@ -3,6 +3,7 @@
 
 mod cmdline;
 mod help;
+mod instance;
 mod machine;
 
 use std::process::ExitCode;

@@ -390,6 +390,7 @@ fn clone_space(
         .caller()
         .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
     let (pid, done) = r.inspect_err(|_| machine.control.free_slot(slot))?;
+    machine.born(pid)?;
     let space = AddressSpace(Arc::new(Space {
         machine: machine.clone(),
         pid,

@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Caller};
 use crate::control::Control;
 use crate::{AddressSpace, PageCacheMemory, clock, sys, vcpu, zygote};
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -34,6 +35,8 @@ pub(crate) struct Machine {
     /// Killed processes that haven't been reaped, with the slots they mapped.
     dying: Mutex<Vec<(i32, Vec<u32>)>>,
     dying_count: AtomicUsize,
+    /// Processes of guest address spaces that nobody has ended; None when no more may be made.
+    living: Mutex<Option<HashSet<i32>>>,
 }
 
 impl Platform {
@@ -58,6 +61,7 @@ impl Platform {
             callers,
             dying: Mutex::default(),
             dying_count: AtomicUsize::new(0),
+            living: Mutex::new(Some(HashSet::new())),
         });
         vcpu::Watchdog::start(&machine)?;
         Ok(Platform(machine))
@@ -69,6 +73,19 @@ impl Platform {
     /// An empty guest address space.
     pub fn new_address_space(&self) -> io::Result<AddressSpace> {
         AddressSpace::new(&self.0)
+    }
+    /// Ends every guest process, now and for good: guest threads that run come back as [`Trap::Dead`](crate::Trap::Dead)
+    /// and no address space can be made. Returns when the host has let go of all.
+    pub fn shut_down(&self) {
+        let living = self.0.living.lock().unwrap().take();
+        let zygote = self.0.zygote.lock().unwrap().pid;
+        for pid in living.into_iter().flatten().chain([zygote]) {
+            sys::kill(pid);
+            sys::reap(pid, true);
+        }
+        for (pid, _) in self.0.dying.lock().unwrap().drain(..) {
+            sys::reap(pid, true);
+        }
     }
     /// Number of vCPUs the machine was configured with.
     pub fn ncpus(&self) -> usize {
@@ -89,8 +106,28 @@ impl Machine {
             .unwrap()
     }
 
+    /// Counts a new process among the living; refuses when the machine has been shut down.
+    pub fn born(&self, pid: i32) -> io::Result<()> {
+        match &mut *self.living.lock().unwrap() {
+            Some(living) => {
+                living.insert(pid);
+                Ok(())
+            }
+            None => {
+                sys::kill(pid);
+                sys::reap(pid, true);
+                Err(io::Error::other("the machine has ended"))
+            }
+        }
+    }
+
     /// Ends a process; its slots become free when the host has let go of it.
     pub fn bury(&self, pid: i32, slots: Vec<u32>) {
+        let mut living = self.living.lock().unwrap();
+        let Some(living) = living.as_mut() else {
+            return; // ended with all others
+        };
+        living.remove(&pid);
         sys::kill(pid);
         self.dying.lock().unwrap().push((pid, slots));
         self.dying_count.fetch_add(1, Ordering::Relaxed);
