@@ -1,6 +1,7 @@
 //! What the scheduler keeps of a task.
 
 use crate::sync::{Lock, Rank};
+use abi::sched::{SCHED_FIFO, SCHED_IDLE, SCHED_RR};
 use platform::fiber::Fiber;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -49,6 +50,10 @@ const WEIGHTS: [u64; 40] = [
     3906, 3121, 2501, 1991, 1586, 1277, 1024, 820, 655, 526, 423, 335, 272, 215, 172, 137, 110, 87,
     70, 56, 45, 36, 29, 23, 18, 15,
 ];
+
+/// kernel/sched/sched.h:WEIGHT_IDLEPRIO, and what stands for real-time priority.
+const IDLE_WEIGHT: u64 = 3;
+const REAL_TIME_WEIGHT: u64 = 1024 * 128;
 
 impl Entity {
     pub fn new(nice: i32, allowed: u64) -> Entity {
@@ -131,12 +136,34 @@ impl Entity {
         to.store(to.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
-    pub(super) fn weigh(&self, ns: u64) -> u64 {
-        let weight = WEIGHTS[(self.nice() + 20) as usize];
+    /// Virtual run time of `ns` nanoseconds under policy SCHED_*. Real-time tasks are ahead of all others for a hundred
+    /// times their share, so that they don't starve the machine as Linux's throttling sees to.
+    pub(super) fn weigh(&self, ns: u64, policy: u32) -> u64 {
+        let weight = match policy {
+            SCHED_FIFO | SCHED_RR => REAL_TIME_WEIGHT,
+            SCHED_IDLE => IDLE_WEIGHT,
+            _ => WEIGHTS[(self.nice() + 20) as usize],
+        };
         if weight == 1024 {
             ns
         } else {
             ns.saturating_mul(1024) / weight
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_follow_nice_and_policy() {
+        let entity = Entity::new(0, 1);
+        assert_eq!(entity.weigh(1_000_000, 0), 1_000_000);
+        let idle = entity.weigh(1_000_000, SCHED_IDLE);
+        let real_time = entity.weigh(1_000_000, SCHED_FIFO);
+        entity.set_nice(5);
+        let nice = entity.weigh(1_000_000, 0);
+        assert!(real_time < 10_000 && nice > 3_000_000 && idle > 300_000_000);
     }
 }

@@ -189,7 +189,7 @@ fn resume(index: usize, task: Arc<Task>) {
 
 fn settle(task: &Arc<Task>, reason: Reason, ran: u64) {
     let mut state = task.sched.state.lock();
-    state.vruntime += task.sched.weigh(ran);
+    state.vruntime += task.sched.weigh(ran, task.policy.load(Ordering::Relaxed));
     match reason {
         Reason::Park { interruptible } if !state.token => {
             state.run = RunState::Parked { interruptible };

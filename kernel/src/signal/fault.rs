@@ -1,6 +1,7 @@
 //! Signals that the kernel forces on a thread: faults, bad frames. They can be neither blocked nor ignored.
 
 use super::send;
+use crate::sync::{Lock, Rank};
 use crate::syscall::Context;
 use crate::task::Task;
 use abi::signal::{self as sig, SIG_DFL, SIG_IGN, SIGSEGV, Siginfo};
@@ -85,21 +86,40 @@ fn unhandled(task: &Task, signo: i32) -> bool {
     task.pid() == 1 || handler == SIG_DFL || handler == SIG_IGN
 }
 
+/// Lines logged in the present window, and when it began in nanoseconds: ten in five seconds (printk_ratelimit()).
+static WINDOW: Lock<(u32, u64)> = Lock::new(Rank::LEAF, (0, 0));
+const WINDOW_NS: u64 = 5_000_000_000;
+const WINDOW_LINES: u32 = 10;
+
+fn may_log() -> bool {
+    let now = crate::time::monotonic_ns();
+    let mut window = WINDOW.lock();
+    if now.saturating_sub(window.1) > WINDOW_NS {
+        *window = (0, now);
+    }
+    window.0 += 1;
+    window.0 <= WINDOW_LINES
+}
+
+/// The file that `ip` lies in (print_vma_addr()): ` in name[offset,start+length]`.
+fn place(task: &Task, ip: u64) -> Option<String> {
+    let areas = task.mm()?.areas();
+    let area = areas.iter().find(|a| (a.start..a.end).contains(&ip))?;
+    let (_, offset) = area.mapping()?;
+    let name = area.file()?.path().dentry.name();
+    Some(format!(
+        " in {}[{:x},{:x}+{:x}]",
+        String::from_utf8_lossy(&name),
+        ip - area.start + offset,
+        area.start,
+        area.len()
+    ))
+}
+
 /// arch/x86/mm/fault.c:show_signal_msg(), arch/x86/kernel/traps.c:show_signal().
 fn log_fault(cx: &mut Context, signo: i32, addr: u64, trapno: u64, error: u64) {
-    let regs = cx.guest.regs();
-    let comm = cx.task.comm();
-    let comm = String::from_utf8_lossy(&comm);
-    let (tid, ip, sp) = (cx.task.tid(), regs.rip, regs.rsp);
     let what = match (trapno, signo) {
-        (14, SIGSEGV) => {
-            let cpu = crate::sched::this_vcpu();
-            crate::pr_info!(
-                "{comm}[{tid}]: segfault at {addr:x} ip {ip:016x} sp {sp:016x} error {error:x} likely on CPU {cpu} \
-                 (core {cpu}, socket 0)"
-            );
-            return;
-        }
+        (14, SIGSEGV) => "segfault",
         (0, _) => "divide error",
         (6, _) => "invalid opcode",
         (13, _) => "general protection fault",
@@ -109,5 +129,21 @@ fn log_fault(cx: &mut Context, signo: i32, addr: u64, trapno: u64, error: u64) {
         (1 | 3 | 14, _) => return,
         _ => "trap",
     };
-    crate::pr_info!("traps: {comm}[{tid}] {what} ip:{ip:x} sp:{sp:x} error:{error:x}");
+    if !may_log() {
+        return;
+    }
+    let regs = cx.guest.regs();
+    let comm = cx.task.comm();
+    let comm = String::from_utf8_lossy(&comm);
+    let (tid, ip, sp) = (cx.task.tid(), regs.rip, regs.rsp);
+    let place = place(&cx.task, ip).unwrap_or_default();
+    if what == "segfault" {
+        let cpu = crate::sched::this_vcpu();
+        crate::pr_info!(
+            "{comm}[{tid}]: segfault at {addr:x} ip {ip:016x} sp {sp:016x} error {error:x}{place} likely on CPU {cpu} \
+             (core {cpu}, socket 0)"
+        );
+    } else {
+        crate::pr_info!("traps: {comm}[{tid}] {what} ip:{ip:x} sp:{sp:x} error:{error:x}{place}");
+    }
 }
