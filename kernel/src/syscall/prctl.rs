@@ -15,6 +15,8 @@ const ALL_LOCKS: u32 = ALL_BITS << 1;
 /// Default slack of a thread's timers, nanoseconds.
 const DEFAULT_SLACK: u64 = 50_000;
 const PR_TSC_ENABLE: u32 = 1;
+/// Bytes of an address space's saved auxiliary vector: AT_VECTOR_SIZE longs of x86-64.
+const AUXV_BYTES: usize = 2 * (3 + 22 + 1) * 8;
 
 fn change_cred(cx: &Context, change: impl FnOnce(&mut Cred)) {
     let mut cred = (*cx.task.cred()).clone();
@@ -128,9 +130,28 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
         }
         PR_GET_SPECULATION_CTRL | PR_SET_SPECULATION_CTRL => return err(Errno::ENODEV),
         PR_GET_MDWE => return Ok(0),
+        PR_GET_AUXV => return get_auxv(cx, a2, a3, a4, a5),
         _ => return err(Errno::EINVAL),
     }
     Ok(0)
+}
+
+/// The auxiliary vector, as much as fits; its whole size in bytes.
+fn get_auxv(cx: &Context, buf: u64, len: u64, a4: u64, a5: u64) -> Result<u64> {
+    if a4 | a5 != 0 {
+        return err(Errno::EINVAL);
+    }
+    let mm = cx.task.mm().ok_or(Errno::EFAULT)?;
+    let mut bytes: Vec<u8> = mm
+        .auxv()
+        .iter()
+        .flat_map(|(key, value)| [key.to_ne_bytes(), value.to_ne_bytes()].concat())
+        .collect();
+    // The kernel keeps room for more: AT_VECTOR_SIZE.
+    bytes.resize(bytes.len().max(AUXV_BYTES), 0);
+    let fits = bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+    UserPtr::<u8>::new(buf).write_bytes(&bytes[..fits])?;
+    Ok(bytes.len() as u64)
 }
 
 fn set_keepcaps(cx: &Context, on: u64) -> Result<()> {

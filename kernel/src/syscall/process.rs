@@ -110,7 +110,7 @@ pub fn clone3(cx: &mut Context, args: UserPtr<u8>, size: usize) -> Result<Pid> {
         1 => {
             let tid = UserPtr::<i32>::new(args.set_tid).read()?;
             match Pid::try_from(tid) {
-                Ok(tid) if tid >= 1 && tid < crate::task::PID_MAX => Some(tid),
+                Ok(tid) if (1..crate::task::PID_MAX).contains(&tid) => Some(tid),
                 _ => return err(Errno::EINVAL),
             }
         }

@@ -107,7 +107,7 @@ pub fn finish(cx: Context) {
 }
 
 /// Keeps the size of the memory that is about to go, for getrusage(2).
-pub fn note_resident(task: &Task) {
+fn note_resident(task: &Task) {
     if let Some(mm) = task.mm() {
         let size = resident_kib(&mm);
         let mut inner = task.group.inner.lock();

@@ -121,7 +121,7 @@ pub struct GroupInner {
     /// Ended and waiting to be reaped.
     pub zombie: Option<ExitStatus>,
     pub exit_signal: i32,
-    pub rlimits: [Rlimit; RLIM_NLIMITS as usize],
+    pub rlimits: [Rlimit; RLIM_NLIMITS],
     /// Of threads that have ended.
     pub dead_threads: Accounting,
     /// Of children that were waited for.

@@ -12,12 +12,12 @@ pub const NR_OPEN: u64 = 1 << 20;
 pub const MAX_THREADS: u64 = 32_768;
 
 /// What init starts with: include/asm-generic/resource.h:INIT_RLIMITS.
-pub fn initial() -> [Rlimit; RLIM_NLIMITS as usize] {
+pub fn initial() -> [Rlimit; RLIM_NLIMITS] {
     let both = |n: u64| Rlimit {
         rlim_cur: n,
         rlim_max: n,
     };
-    let mut all = [both(RLIM_INFINITY); RLIM_NLIMITS as usize];
+    let mut all = [both(RLIM_INFINITY); RLIM_NLIMITS];
     let mut set = |which: u32, cur: u64, max: u64| {
         all[which as usize] = Rlimit {
             rlim_cur: cur,
@@ -44,7 +44,7 @@ pub fn change(
     new: Option<Rlimit>,
 ) -> Result<Rlimit> {
     let slot = resource as usize;
-    if slot >= RLIM_NLIMITS as usize {
+    if slot >= RLIM_NLIMITS {
         return err(Errno::EINVAL);
     }
     if let Some(new) = &new {

@@ -41,7 +41,6 @@ fn take_leadership(task: &Arc<Task>) {
         if task.is_leader() {
             return;
         }
-        inner.exit_signal = abi::signal::SIGCHLD;
         inner.leader.replace(task.clone())
     };
     let tid = task.tid();

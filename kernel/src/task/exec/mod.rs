@@ -25,7 +25,7 @@ use crate::vfs::perm::{MAY_EXEC, MAY_READ, inode_permission, path_permission};
 use crate::vfs::{File, InodeKind, LookupFlags, Path, Sink, lookup, open_path};
 use abi::errno::Errno;
 use abi::fs::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, OpenFlags};
-use abi::signal::{SIGSEGV, SigSet, SigStack};
+use abi::signal::{SIGCHLD, SIGSEGV, SigSet, SigStack};
 use abi::task::{Personality, RLIMIT_NPROC, RLIMIT_STACK};
 use elf::Program;
 use load::{Frame, Loaded};
@@ -277,9 +277,24 @@ fn take_over(
         task.pdeath_signal.store(0, Relaxed);
     }
     task.set_cred(cred);
-    task.group.inner.lock().did_exec = true;
+    settle_exit_signals(&task);
     close_on_exec(&task);
     Ok(())
+}
+
+/// A new program neither ends with a signal of its clone's choice nor gets one from children of the old program
+/// (de_thread(), exit_notify()'s comparison of exec ids).
+fn settle_exit_signals(task: &Task) {
+    let _family = super::family();
+    let children = {
+        let mut inner = task.group.inner.lock();
+        inner.did_exec = true;
+        inner.exit_signal = SIGCHLD;
+        inner.children.clone()
+    };
+    for child in children {
+        child.inner.lock().exit_signal = SIGCHLD;
+    }
 }
 
 /// Maps the image, in the old address space when nobody else uses it, and sets the registers.
@@ -295,7 +310,6 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64) -> Result<()> {
         ..Registers::default()
     };
     exit::release_memory(&task);
-    exit::note_resident(&task);
     let old = task.mm().ok_or(Errno::EFAULT)?;
     if Arc::strong_count(&old) > 2 {
         let mm = Mm::new_empty()?;
