@@ -23,17 +23,29 @@ pub(super) fn pipe_at(path: &Path) -> Arc<Pipe> {
 }
 
 fn pipe_of(key: (u64, u64)) -> Arc<Pipe> {
-    let mut open = OPEN.lock();
-    if let Some(pipe) = open.get(&key).and_then(Weak::upgrade) {
+    let there = || OPEN.lock().get(&key).and_then(Weak::upgrade);
+    if let Some(pipe) = there() {
         return pipe;
     }
-    let pipe = Pipe::new(Some(key));
-    open.insert(key, Arc::downgrade(&pipe));
-    pipe
+    let new = Pipe::new(Some(key));
+    let mut open = OPEN.lock();
+    let slot = open.entry(key).or_default();
+    match slot.upgrade() {
+        Some(pipe) => {
+            drop(open);
+            pipe
+        }
+        None => {
+            *slot = Arc::downgrade(&new);
+            drop(open);
+            new
+        }
+    }
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
+        super::account(self.uid, 0, self.max.load(Ordering::Relaxed));
         if let Some(key) = self.key {
             let mut open = OPEN.lock();
             if open.get(&key).is_some_and(|w| w.strong_count() == 0) {

@@ -12,16 +12,18 @@ pub use splice::{splice, splice_from_file, splice_from_user, splice_to_file, spl
 
 use super::broken_pipe;
 use crate::error::{Result, err};
-use crate::sync::{Mutex, MutexGuard, PollTable, WaitQueue};
+use crate::sched;
+use crate::sync::{Lock, Mutex, MutexGuard, PollTable, Rank, WaitQueue};
 use crate::syscall::Context;
 use crate::task::Task;
 use crate::user::UserPtr;
 use crate::vfs::{self, File, FileOps, PollEvents, Sink, Source};
-use abi::cap::CAP_SYS_RESOURCE;
+use abi::cap::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
 use abi::errno::Errno;
 use abi::fs::{FIONREAD, OpenFlags};
 use ring::{PAGE, Ring};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -30,6 +32,32 @@ const DEFAULT_SLOTS: usize = 16;
 
 /// /proc/sys/fs/pipe-max-size: bytes that F_SETPIPE_SZ gives to a program without CAP_SYS_RESOURCE.
 pub static MAX_SIZE: AtomicU32 = AtomicU32::new(1 << 20);
+
+/// /proc/sys/fs/pipe-user-pages-soft: slots of all pipes of a user, beyond which new pipes of a program without
+/// CAP_SYS_RESOURCE or CAP_SYS_ADMIN are small and can't grow.
+pub static USER_PAGES_SOFT: AtomicUsize = AtomicUsize::new(16_384);
+/// Slots of a pipe beyond that limit (PIPE_MIN_DEF_BUFFERS).
+const SMALL_SLOTS: usize = 2;
+
+/// Slots of all pipes by the user who made them.
+static USER_PAGES: Lock<BTreeMap<u32, usize>> = Lock::new(Rank::LEAF, BTreeMap::new());
+
+/// Changes what `uid`'s pipes have, and tells the new sum.
+fn account(uid: u32, add: usize, sub: usize) -> usize {
+    let mut pages = USER_PAGES.lock();
+    let sum = pages.entry(uid).or_default();
+    *sum = *sum + add - sub;
+    let sum = *sum;
+    if sum == 0 {
+        pages.remove(&uid);
+    }
+    sum
+}
+
+/// Whether the limit holds for the caller.
+fn is_limited(task: &Task) -> bool {
+    !task.capable(CAP_SYS_RESOURCE) && !task.capable(CAP_SYS_ADMIN)
+}
 
 /// A pipe, shared by its open files.
 pub struct Pipe {
@@ -46,6 +74,8 @@ pub struct Pipe {
     read_wait: WaitQueue,
     write_wait: WaitQueue,
     partner_wait: WaitQueue,
+    /// Who made it.
+    uid: u32,
     /// Device and inode number, where there is an inode.
     key: Option<(u64, u64)>,
 }
@@ -99,8 +129,15 @@ pub fn set_size(task: &Task, file: &File, bytes: u32) -> Result<usize> {
     {
         return err(Errno::EPERM);
     }
-    let was_full = ring.is_full();
+    let (was_full, was) = (ring.is_full(), ring.max());
+    let sum = account(pipe.uid, bytes / PAGE, was);
+    let limit = USER_PAGES_SOFT.load(Ordering::Relaxed);
+    if bytes / PAGE > was && sum > limit && limit > 0 && is_limited(task) {
+        account(pipe.uid, was, bytes / PAGE);
+        return err(Errno::EPERM);
+    }
     if !ring.resize(bytes / PAGE) {
+        account(pipe.uid, was, bytes / PAGE);
         return err(Errno::EBUSY);
     }
     pipe.publish(&ring);
@@ -123,10 +160,19 @@ fn end(file: &File) -> Result<&PipeEnd> {
 
 impl Pipe {
     fn new(key: Option<(u64, u64)>) -> Arc<Pipe> {
+        let task = sched::current();
+        let uid = task.cred().uid;
+        let mut slots = DEFAULT_SLOTS;
+        let limit = USER_PAGES_SOFT.load(Ordering::Relaxed);
+        if account(uid, slots, 0) > limit && limit > 0 && is_limited(&task) {
+            account(uid, SMALL_SLOTS, slots);
+            slots = SMALL_SLOTS;
+        }
         Arc::new(Pipe {
-            ring: Mutex::new(Ring::new(DEFAULT_SLOTS)),
+            ring: Mutex::new(Ring::new(slots)),
             used: AtomicUsize::new(0),
-            max: AtomicUsize::new(DEFAULT_SLOTS),
+            max: AtomicUsize::new(slots),
+            uid,
             readers: AtomicU32::new(0),
             writers: AtomicU32::new(0),
             readers_ever: AtomicU32::new(0),

@@ -32,7 +32,6 @@ pub enum Flag {
     ReusePort,
     PassCred,
     PassSec,
-    PassPidfd,
     Timestamp,
     TimestampNs,
     RxqOvfl,
@@ -54,7 +53,6 @@ pub struct Options {
     priority: AtomicU32,
     mark: AtomicU32,
     busy_poll: AtomicU32,
-    peek_off: AtomicU32,
     cookie: AtomicU64,
     linger: Lock<Linger>,
 }
@@ -73,7 +71,6 @@ impl Default for Options {
             priority: AtomicU32::new(0),
             mark: AtomicU32::new(0),
             busy_poll: AtomicU32::new(0),
-            peek_off: AtomicU32::new(u32::MAX),
             cookie: AtomicU64::new(0),
             linger: Lock::new(Rank::LEAF, Linger::default()),
         }
@@ -118,7 +115,6 @@ fn flag_of(name: u32) -> Option<Flag> {
         SO_REUSEPORT => Flag::ReusePort,
         SO_PASSCRED => Flag::PassCred,
         SO_PASSSEC => Flag::PassSec,
-        SO_PASSPIDFD => Flag::PassPidfd,
         SO_TIMESTAMP_OLD => Flag::Timestamp,
         SO_TIMESTAMPNS_OLD => Flag::TimestampNs,
         SO_RXQ_OVFL => Flag::RxqOvfl,
@@ -217,12 +213,7 @@ pub fn set(task: &Task, socket: &Socket, name: u32, value: &[u8]) -> Result<()> 
             }
             options.busy_poll.store(number as u32, Ordering::Relaxed);
         }
-        SO_PEEK_OFF => {
-            if socket.family != AF_UNIX {
-                return err(Errno::EOPNOTSUPP);
-            }
-            options.peek_off.store(number as u32, Ordering::Relaxed);
-        }
+        SO_PEEK_OFF => return err(Errno::EOPNOTSUPP),
         SO_BSDCOMPAT => {}
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR => return err(Errno::ENOPROTOOPT),
         _ => return err(Errno::ENOPROTOOPT),
@@ -254,7 +245,7 @@ pub fn get(socket: &Socket, name: u32, len: usize) -> Result<Vec<u8>> {
         SO_PRIORITY => options.priority.load(Ordering::Relaxed),
         SO_MARK => options.mark.load(Ordering::Relaxed),
         SO_BUSY_POLL => options.busy_poll.load(Ordering::Relaxed),
-        SO_PEEK_OFF => options.peek_off.load(Ordering::Relaxed),
+        SO_PEEK_OFF => return err(Errno::EOPNOTSUPP),
         SO_ACCEPTCONN => u32::from(socket.proto.is_listening()),
         SO_BSDCOMPAT | SO_LOCK_FILTER | SO_INCOMING_NAPI_ID | SO_ZEROCOPY => 0,
         SO_INCOMING_CPU => u32::MAX,

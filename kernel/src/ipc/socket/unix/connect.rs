@@ -254,7 +254,7 @@ impl UnixSocket {
             }
         };
         self.peer_wait.wake_all();
-        for flag in [Flag::PassCred, Flag::PassSec, Flag::PassPidfd] {
+        for flag in [Flag::PassCred, Flag::PassSec] {
             next.options.set(flag, self.options.get(flag));
         }
         Ok(next)

@@ -173,6 +173,7 @@ impl UnixSocket {
         if message.sink.write(&data[..len])? < len {
             return err(Errno::EFAULT);
         }
+        scm::deliver_time(self, message, packet.sent_ns);
         scm::deliver(self, message, packet.creds, files);
         Ok(if message.flags.contains(MsgFlags::MSG_TRUNC) {
             data.len()

@@ -3,6 +3,7 @@
 use super::UnixSocket;
 use super::rights::Rights;
 use crate::sync::{Lock, Rank};
+use crate::time;
 use crate::vfs::File;
 use abi::net::Ucred;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Packet {
     /// Of the sender, where one of both sides has SO_PASSCRED.
     pub creds: Option<Ucred>,
     pub rights: Lock<Option<Rights>>,
+    /// When it was sent, CLOCK_REALTIME nanoseconds.
+    pub sent_ns: u64,
 }
 
 /// What a packet of `len` bytes counts for, as Linux's `truesize`: a linear part up to most of a page, and pages.
@@ -47,6 +50,7 @@ impl Packet {
             charge,
             creds,
             rights: Lock::new(Rank::LEAF, rights),
+            sent_ns: time::realtime_ns(),
         }
     }
 

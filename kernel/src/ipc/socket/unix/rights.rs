@@ -37,6 +37,8 @@ static FLYING: Lock<Flying> = Lock::new(
     },
 );
 static COLLECTING: AtomicBool = AtomicBool::new(false);
+/// A socket was closed since the last search began.
+static WANTED: AtomicBool = AtomicBool::new(false);
 
 impl Rights {
     /// Takes off. ETOOMANYREFS when the sender's user has more in flight than it may have open.
@@ -119,18 +121,17 @@ fn children(socket: &Arc<UnixSocket>) -> Vec<u64> {
 
 /// Drops what only garbage refers to. Called when a socket is closed.
 pub fn collect() {
-    if FLYING.lock().sockets.is_empty() || COLLECTING.swap(true, Ordering::SeqCst) {
+    if FLYING.lock().sockets.is_empty() {
         return;
     }
-    // What is dropped at the end may close further sockets, which come here and go back.
-    loop {
-        let garbage = take_garbage();
-        if garbage.is_empty() {
-            break;
+    WANTED.store(true, Ordering::SeqCst);
+    // What is dropped here may close further sockets, whose call comes back at once and is heeded by this one.
+    while WANTED.load(Ordering::SeqCst) && !COLLECTING.swap(true, Ordering::SeqCst) {
+        while WANTED.swap(false, Ordering::SeqCst) {
+            drop(take_garbage());
         }
-        drop(garbage);
+        COLLECTING.store(false, Ordering::SeqCst);
     }
-    COLLECTING.store(false, Ordering::SeqCst);
 }
 
 fn take_garbage() -> Vec<Rights> {

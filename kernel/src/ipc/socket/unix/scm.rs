@@ -11,6 +11,7 @@ use abi::cap::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 use abi::errno::Errno;
 use abi::net::*;
 use abi::task::RLIMIT_NOFILE;
+use abi::time::{Timespec, Timeval};
 use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -117,6 +118,18 @@ pub fn deliver(
     }
     if !files.is_empty() {
         deliver_files(message, files);
+    }
+}
+
+/// SO_TIMESTAMP and SO_TIMESTAMPNS: when a datagram was sent (net/socket.c:__sock_recv_timestamp()).
+pub fn deliver_time(socket: &UnixSocket, message: &mut Incoming<'_>, sent_ns: u64) {
+    let ns = sent_ns as i64;
+    if socket.options.get(Flag::TimestampNs) {
+        let at = Timespec::from_nanos(ns);
+        message.put_control(SOL_SOCKET, SO_TIMESTAMPNS_OLD as i32, at.as_bytes());
+    } else if socket.options.get(Flag::Timestamp) {
+        let at = Timeval::from_nanos(ns);
+        message.put_control(SOL_SOCKET, SO_TIMESTAMP_OLD as i32, at.as_bytes());
     }
 }
 
