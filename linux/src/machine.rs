@@ -158,9 +158,6 @@ fn init(options: &Options) -> Init {
                 .into_iter()
                 .find(|p| std::path::Path::new(p).exists());
             let shell = shell.unwrap_or("/bin/sh").as_bytes().to_vec();
-            let piped =
-                !options.init_args.is_empty() || rustix::termios::isatty(rustix::stdio::stdin());
-            let mode: &[u8] = if piped { b"terminal" } else { b"pipe" };
             Init::Image {
                 image: INIT,
                 argv: [b"init".to_vec(), cwd, shell]

@@ -13,7 +13,7 @@ pub mod jobs;
 pub mod limits;
 pub mod pidfd;
 mod pids;
-mod task;
+mod thread;
 mod user_loop;
 pub mod wait;
 
@@ -21,5 +21,5 @@ pub use cred::{CapSet, Cred, may_inspect};
 pub use fork::{CloneRequest, clone_task};
 pub use group::{Accounting, ExitStatus, GroupInner, ThreadGroup};
 pub use pids::{PID_MAX, Pid, PidTable, family, pids};
-pub use task::{FsContext, FsPaths, Task, TaskParts, TaskSignal};
+pub use thread::{FsContext, FsPaths, Task, TaskParts, TaskSignal};
 pub use user_loop::{Context, KERNEL_STACK, run_user};

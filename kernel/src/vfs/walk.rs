@@ -344,10 +344,10 @@ impl<'a> Walk<'a> {
 /// file system when the cache doesn't know, or when it has to be asked each time.
 pub fn lookup_child(dir: &Path, inode: &Arc<dyn Inode>, name: &[u8]) -> Result<Arc<Dentry>> {
     let fs = &dir.mount.fs;
-    if let Some(found) = dir.dentry.cached(name) {
-        if !fs.needs_revalidate() || still_holds(inode, name, &found) {
-            return Ok(found);
-        }
+    if let Some(found) = dir.dentry.cached(name)
+        && (!fs.needs_revalidate() || still_holds(inode, name, &found))
+    {
+        return Ok(found);
     }
     let _content = dir.dentry.lock_content();
     lookup_locked(&dir.dentry, inode, fs.needs_revalidate(), name)
