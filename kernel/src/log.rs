@@ -131,11 +131,6 @@ pub fn since(seq: u64) -> Vec<Record> {
         .collect()
 }
 
-/// When the first line was logged: CLOCK_MONOTONIC nanoseconds.
-pub fn boot_ns() -> u64 {
-    LOG.lock().boot_ns.unwrap_or(0)
-}
-
 /// The number that the next line will get.
 pub fn next_seq() -> u64 {
     LOG.lock().next
