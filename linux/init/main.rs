@@ -46,6 +46,9 @@ const SYS_SETHOSTNAME: usize = 170;
 
 const TCGETS: usize = 0x5401;
 const TIOCSCTTY: usize = 0x540e;
+const TIOCGDEV: usize = 0x8004_5432;
+/// Device 4:0.
+const TTY0: u32 = 0x400;
 const ECHO: u32 = 0o10;
 const EBUSY: isize = -16;
 const ECHILD: isize = -10;
@@ -104,6 +107,21 @@ fn mounts() {
     }
 }
 
+/// The console opened as /dev/tty0, if that is what it is: reads through /dev/console know no job control, so a job
+/// in the background would take the shell's input.
+fn by_own_name(console: usize) -> usize {
+    let mut device = 0u32;
+    call(SYS_IOCTL, console, TIOCGDEV, &raw mut device as usize, 0, 0);
+    if device == TTY0 {
+        let fd = call(SYS_OPEN, ptr(b"/dev/tty0\0"), 2, 0, 0, 0);
+        if fd >= 0 {
+            call(SYS_CLOSE, console, 0, 0, 0, 0);
+            return fd as usize;
+        }
+    }
+    console
+}
+
 /// Whether a person types at the console: the kernel lets it echo then.
 fn has_keyboard(fd: usize) -> bool {
     let mut termios = [0u32; 9];
@@ -159,7 +177,7 @@ fn run(cwd: usize, argv: usize, envp: usize) -> ! {
     call(SYS_SETSID, 0, 0, 0, 0, 0);
     let fd = call(SYS_OPEN, ptr(b"/dev/console\0"), 2, 0, 0, 0);
     if fd >= 0 {
-        let fd = fd as usize;
+        let fd = by_own_name(fd as usize);
         call(SYS_IOCTL, fd, TIOCSCTTY, 1, 0, 0);
         for to in 0..3 {
             call(SYS_DUP2, fd, to, 0, 0, 0);
