@@ -125,7 +125,8 @@ impl Change<'_> {
                 self.inner.writable.remove(vma.pages());
             }
         }
-        self.inner.top.forget();
+        let inner = &mut *self.inner;
+        inner.top.freed(&inner.vmas, end);
         self.gone.extend(removed);
         true
     }

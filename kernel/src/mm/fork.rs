@@ -47,7 +47,7 @@ impl Mm {
                     .writable
                     .remove(start / super::PAGE..end / super::PAGE);
                 child.vmas.remove(start, end);
-                child.top.forget();
+                child.top.freed(&child.vmas, end);
                 ops.push(MapOp::Unmap {
                     addr: start,
                     len: end - start,

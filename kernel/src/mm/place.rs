@@ -46,27 +46,32 @@ impl TopDown {
         }
     }
 
-    /// Something was unmapped: the next search starts at the top.
-    pub fn forget(&mut self) {
-        self.len = u64::MAX;
+    /// A range that ends at `end` was unmapped: the gap there may be large enough now.
+    pub fn freed(&mut self, tree: &VmaTree, end: u64) {
+        if end > self.from {
+            self.from = tree
+                .find_next(end)
+                .map_or(self.base, |v| v.start.min(self.base));
+        }
     }
 
     /// Highest free place of `len` bytes below the base.
     pub fn find(&mut self, tree: &VmaTree, len: u64) -> Option<u64> {
-        let mut top = if len >= self.len {
+        let start = if len >= self.len {
             self.from
         } else {
             self.base
         };
-        // What lies across or above the top limits it, stack gap and all.
-        if let Some(above) = tree.find_next(top.saturating_sub(1)) {
+        // The upper end of the gap looked at: what lies above limits it, stack gap and all.
+        let mut top = start;
+        if let Some(above) = tree.find_next(start.saturating_sub(1)) {
             top = top.min(gap_start(above));
         }
-        for vma in tree.down_from(top) {
-            if vma.end < top && top - vma.end >= len {
+        for vma in tree.down_from(start) {
+            if vma.end <= top && top - vma.end >= len {
                 break;
             }
-            top = top.min(gap_start(vma));
+            top = gap_start(vma);
         }
         let addr = top.checked_sub(len).filter(|a| *a >= MIN_ADDR)?;
         self.from = top;
@@ -119,9 +124,44 @@ mod tests {
             ));
         }
         tree.remove(base - 0x10000, base - 0xc000);
-        top.forget();
+        top.freed(&tree, base - 0xc000);
         assert_eq!(top.find(&tree, 0x8000), Some(base - 0x30000));
         assert_eq!(top.find(&tree, 0x2000), Some(base - 0xe000));
+    }
+
+    /// Remembering the last search never changes what is found.
+    #[test]
+    fn remembering_changes_nothing() {
+        let base = 0x7000_0000_0000;
+        let mut seed = 0x2545_f491_4f6c_dd1du64;
+        let mut below = |n: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % n
+        };
+        let mut tree = VmaTree::default();
+        let mut top = TopDown::new(base);
+        let mut live: Vec<(u64, u64)> = Vec::new();
+        for i in 0..3000u32 {
+            if below(5) < 3 || live.is_empty() {
+                let len = (1 + below(8)) * 0x1000;
+                let found = top.find(&tree, len);
+                assert_eq!(found, TopDown::new(base).find(&tree, len));
+                let addr = found.unwrap();
+                let flags = if below(20) == 0 {
+                    VmFlags::GROWSDOWN
+                } else {
+                    VmFlags::from_bits_retain(i & 3)
+                };
+                tree.insert(area(addr, addr + len, flags));
+                live.push((addr, len));
+            } else {
+                let (addr, len) = live.swap_remove(below(live.len() as u64) as usize);
+                tree.remove(addr, addr + len);
+                top.freed(&tree, addr + len);
+            }
+        }
     }
 
     #[test]
