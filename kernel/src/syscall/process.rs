@@ -178,13 +178,12 @@ pub fn setsid(cx: &mut Context) -> Result<Pid> {
     jobs::new_session(&cx.task)
 }
 
-/// Namespaces are not there; the parts of a task that clone shares can be unshared.
+/// No namespaces but that of mounts are there; the parts of a task that clone shares can be unshared.
 pub fn unshare(cx: &mut Context, flags: u64) -> Result<()> {
     use CloneFlags as F;
     let task = cx.task.clone();
     let wanted = F::from_bits_retain(flags);
-    let namespaces = F::CLONE_NEWNS
-        | F::CLONE_NEWCGROUP
+    let namespaces = F::CLONE_NEWCGROUP
         | F::CLONE_NEWUTS
         | F::CLONE_NEWIPC
         | F::CLONE_NEWUSER
@@ -193,6 +192,7 @@ pub fn unshare(cx: &mut Context, flags: u64) -> Result<()> {
         | F::CLONE_NEWTIME;
     let own = F::CLONE_THREAD
         | F::CLONE_FS
+        | F::CLONE_NEWNS
         | F::CLONE_SIGHAND
         | F::CLONE_VM
         | F::CLONE_FILES
@@ -222,7 +222,12 @@ pub fn unshare(cx: &mut Context, flags: u64) -> Result<()> {
             return err(Errno::EINVAL);
         }
     }
-    if wanted.contains(F::CLONE_FS) {
+    if wanted.contains(F::CLONE_NEWNS) {
+        if !task.capable(abi::task::CAP_SYS_ADMIN) {
+            return err(Errno::EPERM);
+        }
+        task.set_fs(task.fs().unshare_mounts()?);
+    } else if wanted.contains(F::CLONE_FS) {
         task.set_fs(task.fs().duplicate());
     }
     if wanted.contains(F::CLONE_FILES) {

@@ -161,8 +161,8 @@ const PATH: &[Row] = rows! {
 
 // Processes, identity, limits
 const PROCESS: &[Row] = rows! {
-    SYS_CLONE => process::clone, Full, "no namespaces";
-    SYS_CLONE3 => process::clone3, Full, "no namespaces, no cgroups";
+    SYS_CLONE => process::clone, Full, "no namespaces but mounts";
+    SYS_CLONE3 => process::clone3, Full, "no namespaces but mounts, no cgroups";
     SYS_FORK => process::fork, Full;
     SYS_VFORK => process::vfork, Full;
     SYS_EXECVE => exec::execve, Full;
@@ -180,7 +180,7 @@ const PROCESS: &[Row] = rows! {
     SYS_SETPGID => process::setpgid, Full;
     SYS_GETSID => process::getsid, Full;
     SYS_SETSID => process::setsid, Full;
-    SYS_UNSHARE => process::unshare, Partial, "no namespaces";
+    SYS_UNSHARE => process::unshare, Partial, "no namespaces but mounts";
     SYS_SETNS => process::setns, Partial, "no namespaces";
     SYS_VHANGUP => process::vhangup, Full;
     SYS_GET_ROBUST_LIST => process::get_robust_list, Full;

@@ -37,8 +37,7 @@ pub struct CloneRequest {
     pub set_tid: Option<Pid>,
 }
 
-const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
-    .union(CloneFlags::CLONE_NEWCGROUP)
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWCGROUP
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWUSER)
@@ -60,8 +59,11 @@ fn check_flags(task: &Task, flags: CloneFlags) -> Result<()> {
     {
         return err(Errno::EINVAL);
     }
+    if has(F::CLONE_NEWNS) && !task.capable(CAP_SYS_ADMIN) {
+        return err(Errno::EPERM);
+    }
     if flags.intersects(NAMESPACES) {
-        // A kernel without namespaces, after the permission check that comes first with them.
+        // A kernel without these namespaces, after the permission check that comes first with them.
         let needs_admin = !has(F::CLONE_NEWUSER) && !task.capable(CAP_SYS_ADMIN);
         return err(if needs_admin {
             Errno::EPERM
@@ -314,6 +316,8 @@ pub fn clone_task(cx: &mut Context, r: &CloneRequest) -> Result<Pid> {
         cred: parent.cred(),
         fs: if flags.contains(CloneFlags::CLONE_FS) {
             fs
+        } else if flags.contains(CloneFlags::CLONE_NEWNS) {
+            fs.unshare_mounts()?
         } else {
             fs.duplicate()
         },

@@ -1,10 +1,12 @@
 //! One thread.
 
 use super::{Cred, Pid, ThreadGroup};
+use crate::error::Result;
 use crate::mm::Mm;
 use crate::sched::{self, Entity};
 use crate::signal::{FaultRecord, SigHand, SigQueue};
 use crate::sync::{Lock, Rank, RwLock, Wake};
+use crate::vfs::namespace::MountNamespace;
 use crate::vfs::{FdTable, Path, PollEvents};
 use abi::signal::{SigSet, SigStack};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -21,12 +23,29 @@ pub struct FsContext {
 pub struct FsPaths {
     pub root: Path,
     pub cwd: Path,
+    /// The mount namespace; None for the one that the machine starts with.
+    pub mounts: Option<Arc<MountNamespace>>,
 }
 
 impl FsContext {
     pub fn new(root: Path, cwd: Path, umask: u32) -> Arc<FsContext> {
         Arc::new(FsContext {
-            inner: RwLock::new(Rank::LEAF, FsPaths { root, cwd }),
+            inner: RwLock::new(
+                Rank::LEAF,
+                FsPaths {
+                    root,
+                    cwd,
+                    mounts: None,
+                },
+            ),
+            umask: AtomicU32::new(umask),
+        })
+    }
+
+    /// With paths of a mount namespace.
+    pub fn with_paths(paths: FsPaths, umask: u32) -> Arc<FsContext> {
+        Arc::new(FsContext {
+            inner: RwLock::new(Rank::LEAF, paths),
             umask: AtomicU32::new(umask),
         })
     }
@@ -34,7 +53,14 @@ impl FsContext {
     /// What fork copies.
     pub fn duplicate(&self) -> Arc<FsContext> {
         let paths = self.inner.read().clone();
-        FsContext::new(paths.root, paths.cwd, self.umask())
+        FsContext::with_paths(paths, self.umask())
+    }
+
+    /// A copy in a mount namespace of its own (CLONE_NEWNS).
+    pub fn unshare_mounts(&self) -> Result<Arc<FsContext>> {
+        let mut paths = self.inner.read().clone();
+        MountNamespace::unshare(&mut paths)?;
+        Ok(FsContext::with_paths(paths, self.umask()))
     }
 
     pub fn root(&self) -> Path {
@@ -223,7 +249,8 @@ impl Task {
     }
 
     pub fn set_fs(&self, fs: Arc<FsContext>) {
-        *self.fs.write() = fs;
+        let old = std::mem::replace(&mut *self.fs.write(), fs);
+        drop(old);
     }
 
     /// The descriptor table; an empty one after exit.

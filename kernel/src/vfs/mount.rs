@@ -313,6 +313,12 @@ pub fn set_root(mount: &Arc<Mount>) {
     table.all.insert(0, mount.clone());
 }
 
+/// Makes `mount` the top of a tree of its own.
+pub(super) fn add_root(mount: &Arc<Mount>) {
+    mount.state.lock().attached = true;
+    TABLE.write().all.push(mount.clone());
+}
+
 /// The root of the tree: the first mount without a parent.
 pub fn root_mount() -> Option<Arc<Mount>> {
     let all = mounts();

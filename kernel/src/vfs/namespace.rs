@@ -4,7 +4,8 @@
 use super::mount::{self, Mount, PER_MOUNT, Superblock};
 use super::{InodeKind, Path, filesystem_type};
 use crate::error::{Result, err};
-use crate::task::pids;
+use crate::sync::{Lock, Rank};
+use crate::task::{FsPaths, pids};
 use abi::errno::Errno;
 use abi::mount::{MountFlags, UmountFlags};
 use std::sync::Arc;
@@ -87,17 +88,12 @@ fn copy(old: &Arc<Mount>, root: &Path) -> Arc<Mount> {
     )
 }
 
-/// Shows what is at `from` also on `at`; `recursive`: with what is mounted below.
-pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
-    if !from.mount.is_attached() || !at.mount.is_attached() {
-        return err(Errno::EINVAL);
-    }
-    check_kinds(from, at)?;
-    let top = copy(&from.mount, from);
-    // The copies below are attached before the top is, so that nobody sees half of them.
+/// Copies the mounts below `from` to the same places below `top`, which is its copy. All pairs of old and new, with
+/// that of the top first.
+fn copy_below(from: &Path, top: &Arc<Mount>) -> Result<Vec<(Arc<Mount>, Arc<Mount>)>> {
     let mut pairs = vec![(from.mount.clone(), top.clone())];
     let mut next = 0;
-    while recursive && next < pairs.len() {
+    while next < pairs.len() {
         let (old, new) = pairs[next].clone();
         next += 1;
         for child in mount::children(&old) {
@@ -108,16 +104,84 @@ pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
                 continue;
             }
             let twin = copy(&child, &child.root_path());
-            mount::attach(
-                &twin,
-                &Path {
-                    mount: new.clone(),
-                    dentry: place.dentry,
-                },
-            )?;
+            let at = Path {
+                mount: new.clone(),
+                dentry: place.dentry,
+            };
+            mount::attach(&twin, &at)?;
             pairs.push((child, twin));
         }
     }
+    Ok(pairs)
+}
+
+/// A mount tree of its own, made by CLONE_NEWNS; taken apart when the last task that uses it is gone. Tasks see it
+/// through their root and working directory, which lie in its mounts.
+pub struct MountNamespace {
+    root: Lock<Arc<Mount>>,
+}
+
+impl MountNamespace {
+    /// Copies the tree that `paths` lie in and moves them there. EINVAL when their root is not attached.
+    pub fn unshare(paths: &mut FsPaths) -> Result<()> {
+        let top = top_of(&paths.root.mount);
+        if !top.is_attached() {
+            return err(Errno::EINVAL);
+        }
+        let root = copy(&top, &top.root_path());
+        mount::add_root(&root);
+        let namespace = Arc::new(MountNamespace {
+            root: Lock::new(Rank::LEAF, root.clone()),
+        });
+        let pairs = copy_below(&top.root_path(), &root)?;
+        for path in [&mut paths.root, &mut paths.cwd] {
+            if let Some((_, new)) = pairs.iter().find(|(old, _)| Arc::ptr_eq(old, &path.mount)) {
+                path.mount = new.clone();
+            }
+        }
+        paths.mounts = Some(namespace);
+        Ok(())
+    }
+
+    /// pivot_root(2) put another mount at the top.
+    fn pivoted(&self, old: &Arc<Mount>, new: &Arc<Mount>) {
+        let mut root = self.root.lock();
+        if Arc::ptr_eq(&root, old) {
+            *root = new.clone();
+        }
+    }
+}
+
+impl Drop for MountNamespace {
+    fn drop(&mut self) {
+        let top = top_of(&self.root.lock().clone());
+        for mount in mount::subtree(&top).iter().rev() {
+            mount::detach(mount);
+        }
+    }
+}
+
+fn top_of(mount: &Arc<Mount>) -> Arc<Mount> {
+    let mut top = mount.clone();
+    while let Some(parent) = top.parent() {
+        top = parent;
+    }
+    top
+}
+
+/// Shows what is at `from` also on `at`; `recursive`: with what is mounted below.
+pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
+    if !from.mount.is_attached() || !at.mount.is_attached() {
+        return err(Errno::EINVAL);
+    }
+    check_kinds(from, at)?;
+    let top = copy(&from.mount, from);
+    // The copies below are attached before the top is, so that nobody sees half of them.
+    let pairs = if recursive {
+        copy_below(from, &top)?
+    } else {
+        vec![(from.mount.clone(), top.clone())]
+    };
     let attached = attach_on_top(&top, at);
     if attached.is_err() {
         for (_, twin) in pairs.iter().rev() {
@@ -254,8 +318,12 @@ pub fn pivot_root(root: &Path, new: &Path, put_old: &Path) -> Result<()> {
         if paths.cwd.same(root) {
             old.push(std::mem::replace(&mut paths.cwd, new.clone()));
         }
+        let namespace = paths.mounts.clone();
         drop(paths);
         drop(old);
+        if let Some(namespace) = namespace {
+            namespace.pivoted(&root.mount, &new.mount);
+        }
     }
     Ok(())
 }

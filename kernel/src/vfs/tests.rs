@@ -488,3 +488,39 @@ fn the_cache_is_bounded() {
     assert_eq!(w.name(&held), "/d/f7");
     assert!(w.find("/d/f8").is_ok());
 }
+
+#[test]
+fn mount_namespaces_part_and_end() {
+    let w = world();
+    w.mkdir("/m");
+    let at = w.find("/m").unwrap();
+    namespace::mount_new(b"tmpfs", b"t", b"", &at, MountFlags::empty()).unwrap();
+    w.file("/m/f");
+    let before = mount::mounts().len();
+    let first = crate::task::FsPaths {
+        root: w.root.root.clone(),
+        cwd: w.find("/m").unwrap(),
+        mounts: None,
+    };
+    let mut other = first.clone();
+    namespace::MountNamespace::unshare(&mut other).unwrap();
+    let inside = Actor {
+        root: other.root.clone(),
+        cwd: other.cwd.clone(),
+        ..w.root.clone()
+    };
+    let find = |path: &str| find_as(&inside, path, LookupFlags::FOLLOW, ResolveFlags::empty());
+    assert!(find("f").is_ok() && find("/m/f").is_ok());
+    assert_eq!(path_string(&find("f").unwrap(), &inside.root), b"/m/f");
+    assert_eq!(mount_text::mounts(&inside.root), mount_text::mounts(&w.root.root));
+    // What is mounted there is not seen here.
+    let under = find("/m").unwrap();
+    namespace::mount_new(b"tmpfs", b"t2", b"", &under, MountFlags::empty()).unwrap();
+    drop(under);
+    assert_eq!(find("/m/f").err(), Some(Errno::ENOENT));
+    assert!(w.find("/m/f").is_ok());
+    drop((inside, other));
+    assert_eq!(mount::mounts().len(), before);
+    drop(first);
+    unmount(w.find("/m").unwrap(), UmountFlags::empty()).unwrap();
+}
