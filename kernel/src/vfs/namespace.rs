@@ -154,7 +154,8 @@ impl MountNamespace {
 
 impl Drop for MountNamespace {
     fn drop(&mut self) {
-        let top = top_of(&self.root.lock().clone());
+        let root = self.root.lock().clone();
+        let top = top_of(&root);
         for mount in mount::subtree(&top).iter().rev() {
             mount::detach(mount);
         }

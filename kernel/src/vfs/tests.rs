@@ -512,7 +512,10 @@ fn mount_namespaces_part_and_end() {
     let find = |path: &str| find_as(&inside, path, LookupFlags::FOLLOW, ResolveFlags::empty());
     assert!(find("f").is_ok() && find("/m/f").is_ok());
     assert_eq!(path_string(&find("f").unwrap(), &inside.root), b"/m/f");
-    assert_eq!(mount_text::mounts(&inside.root), mount_text::mounts(&w.root.root));
+    assert_eq!(
+        mount_text::mounts(&inside.root),
+        mount_text::mounts(&w.root.root)
+    );
     // What is mounted there is not seen here.
     let under = find("/m").unwrap();
     namespace::mount_new(b"tmpfs", b"t2", b"", &under, MountFlags::empty()).unwrap();
