@@ -226,6 +226,8 @@ extern "C" fn main(stack: *const usize) -> ! {
     }
     // SAFETY: argc was checked.
     let (cwd, command) = unsafe { (*argv.add(1), argv.add(2) as usize) };
+    // As other inits do: a group and a session of its own, not the kernel's number 0.
+    call(SYS_SETSID, 0, 0, 0, 0, 0);
     mounts();
     call(SYS_SETHOSTNAME, b"umlaut".as_ptr() as usize, 6, 0, 0, 0);
     let child = call(SYS_FORK, 0, 0, 0, 0, 0);

@@ -6,6 +6,8 @@ mod line;
 
 pub use config::ConsoleConfig;
 
+use channel::{Channel, Pair};
+
 use abi::tty::{ECHO, ONLCR, Termios, Termios2};
 use host::signals::{self, Signal};
 use host::{EventLoop, Watch};
@@ -19,6 +21,11 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Level from which on lines of the log are not printed, unless `quiet` or `loglevel=` says otherwise.
 const LOGLEVEL: u8 = 7;
+
+const STDERR: Pair = Pair {
+    input: Channel::Null,
+    output: Channel::Fd(2),
+};
 
 static LINES: Mutex<Vec<Arc<Line>>> = Mutex::new(Vec::new());
 static CONSOLE: OnceLock<Arc<Line>> = OnceLock::new();
@@ -49,7 +56,7 @@ pub fn init(config: &ConsoleConfig, events: &EventLoop) -> Result<(), String> {
         line.attach(&tty);
         made.push((kind, index, line));
     }
-    choose_console(config, &made);
+    choose_console(config, &made, events);
     for text in complaints {
         kernel::pr_err!("{text}");
     }
@@ -74,7 +81,7 @@ fn termios(line: &Line) -> Termios2 {
     termios
 }
 
-fn choose_console(config: &ConsoleConfig, made: &[(Kind, u32, Arc<Line>)]) {
+fn choose_console(config: &ConsoleConfig, made: &[(Kind, u32, Arc<Line>)], events: &EventLoop) {
     let (kind, index) = config
         .console
         .iter()
@@ -82,13 +89,24 @@ fn choose_console(config: &ConsoleConfig, made: &[(Kind, u32, Arc<Line>)]) {
         .find_map(|name| console_name(name))
         .unwrap_or((Kind::Console, 0));
     tty::set_console(kind, index);
-    let Some((_, _, line)) = made.iter().find(|(k, n, _)| (*k, *n) == (kind, index)) else {
-        return;
+    let joined = made.iter().find(|(k, n, _)| (*k, *n) == (kind, index));
+    let line = match joined {
+        Some((_, _, line)) => line.clone(),
+        // Nowhere to print: as Linux's `stderr0`, the last resort.
+        None => match Line::open(&STDERR, events) {
+            Ok(line) => line,
+            Err(_) => return,
+        },
     };
     if CONSOLE.set(line.clone()).is_err() {
         return;
     }
-    let line = line.clone();
+    if joined.is_none() {
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line.clone());
+    }
     let newline = if line.has_screen() { "\r\n" } else { "\n" };
     let limit = config.loglevel.unwrap_or(LOGLEVEL);
     kernel::log::set_sink(Some(Box::new(move |record: &Record| {
