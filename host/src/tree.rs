@@ -70,6 +70,11 @@ impl Dir {
         fs::fstat(&self.0)
     }
 
+    /// Magic number of the file system it lies on (statfs(2)).
+    pub fn magic(&self) -> Result<u64, Errno> {
+        Ok(fs::fstatfs(&self.0)?.f_type as u64)
+    }
+
     pub fn statvfs(&self) -> Result<StatVfs, Errno> {
         fs::fstatvfs(&self.0)
     }

@@ -114,7 +114,9 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
     let instance = Instance::claim(options.umid.as_deref(), options.uml_dir.as_deref());
     let root = match &options.root {
         Root::HostTree => {
-            let lower = mount_hostfs(b"")?;
+            let lower = HostFs::host_tree().map_err(|e| {
+                format!("the host's tree can't be used as a root ({:?})", e.errno())
+            })?;
             boot::Root::Overlay {
                 lower,
                 options: ",lowerdir=/,upperdir=memory".into(),

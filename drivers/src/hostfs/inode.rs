@@ -22,6 +22,27 @@ use std::sync::{Arc, OnceLock, Weak};
 
 /// How long attributes are believed before the host is asked again, nanoseconds.
 const FRESH_NS: u64 = 1_000_000_000;
+/// Magic numbers of file systems that show the host's kernel: proc, sysfs, devpts, cgroup, cgroup2, debugfs, tracefs,
+/// securityfs, bpf, pstore, mqueue, efivarfs, configfs, fusectl, selinuxfs, binfmt_misc, nsfs (include/uapi/linux/magic.h).
+const KERNEL_MAGICS: [u64; 17] = [
+    0x9fa0,
+    0x6265_6572,
+    0x1cd1,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6165_676c,
+    0x1980_0202,
+    0xde5e_81e4,
+    0x6265_6570,
+    0x6573_5543,
+    0xf97c_ff8c,
+    0x4249_4e4d,
+    0x6e73_6673,
+];
 const UTIME_NOW: i64 = 0x3fff_ffff;
 const UTIME_OMIT: i64 = 0x3fff_fffe;
 
@@ -52,6 +73,8 @@ pub struct HostInode {
     key: (u64, u64),
     kind: InodeKind,
     place: Lock<Place>,
+    /// A mount of the host's kernel that this file system hides: an empty directory.
+    hidden: bool,
     attr: Lock<Attr>,
     mapping: OnceLock<Arc<Mapping>>,
     /// The names of a directory as the last reader from its start saw them.
@@ -86,7 +109,7 @@ fn metadata(stat: &Stat, dev: u64) -> Metadata {
 }
 
 impl HostInode {
-    fn new(fs: &Arc<HostFs>, place: Place, stat: &Stat) -> Arc<HostInode> {
+    fn new(fs: &Arc<HostFs>, place: Place, stat: &Stat, hidden: bool) -> Arc<HostInode> {
         let key = (stat.st_dev, stat.st_ino);
         let meta = metadata(stat, fs.dev);
         let attr = Attr {
@@ -107,6 +130,7 @@ impl HostInode {
             key,
             kind: meta.kind(),
             place: Lock::new(Rank::LEAF, place),
+            hidden,
             attr: Lock::new(Rank::LEAF, attr),
             mapping: OnceLock::new(),
             listing: Lock::new(Rank::LEAF, None),
@@ -118,7 +142,7 @@ impl HostInode {
     }
 
     pub(super) fn root(fs: &Arc<HostFs>, dir: Dir, stat: &Stat) -> Arc<HostInode> {
-        HostInode::new(fs, Place::Root(Arc::new(dir)), stat)
+        HostInode::new(fs, Place::Root(Arc::new(dir)), stat, false)
     }
 
     fn fs(&self) -> Result<Arc<HostFs>> {
@@ -222,17 +246,28 @@ impl HostInode {
 
     fn child(&self, name: &[u8], stat: &Stat) -> Result<Arc<HostInode>> {
         let parent = self.me.upgrade().ok_or(Errno::ESTALE)?;
-        Ok(HostInode::new(
-            &self.fs()?,
-            Place::Named {
-                parent,
-                name: name.into(),
-            },
-            stat,
-        ))
+        let fs = self.fs()?;
+        let hidden = fs.hide_kernel
+            && stat.st_dev != self.key.0
+            && metadata(stat, fs.dev).is_dir()
+            && KERNEL_MAGICS.contains(
+                &self
+                    .dir(&fs)?
+                    .open_dir(name)
+                    .and_then(|d| d.magic())
+                    .map_err(guest)?,
+            );
+        let place = Place::Named {
+            parent,
+            name: name.into(),
+        };
+        Ok(HostInode::new(&fs, place, stat, hidden))
     }
 
     fn child_by_name(&self, name: &[u8]) -> Result<Arc<HostInode>> {
+        if self.hidden {
+            return err(Errno::ENOENT);
+        }
         let stat = self.dir(&*self.fs()?)?.stat(name).map_err(guest)?;
         self.child(name, &stat)
     }
@@ -395,6 +430,9 @@ impl Inode for HostInode {
     }
 
     fn create(&self, name: &[u8], new: &NewNode<'_>) -> Result<Arc<dyn Inode>> {
+        if self.hidden {
+            return err(Errno::EPERM);
+        }
         let fs = self.fs()?;
         let dir = self.dir(&fs)?;
         let mut file = None;
@@ -494,6 +532,9 @@ impl Inode for HostInode {
     }
 
     fn read_dir(&self, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
+        if self.hidden {
+            return Ok(());
+        }
         let kept = self.listing.lock().clone();
         let listing = match kept {
             Some(listing) if offset > kernel::fs::FIRST_POSITION => listing,

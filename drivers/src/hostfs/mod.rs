@@ -64,6 +64,8 @@ pub struct HostFs {
     dev: u64,
     options: String,
     append: bool,
+    /// Mounts of the host's kernel (proc, sysfs ...) show as empty directories.
+    hide_kernel: bool,
     fds: FdCache,
     /// Inodes in use by the host's device and number, so that hard links are one inode.
     inodes: Lock<HashMap<(u64, u64), Weak<HostInode>>>,
@@ -71,9 +73,19 @@ pub struct HostFs {
 }
 
 impl HostFs {
+    /// The host's whole tree as a machine's root: what the host's kernel tells of itself in /proc, /sys and their like
+    /// stays hidden. EACCES, EPERM with a narrower confinement.
+    pub fn host_tree() -> Result<Arc<HostFs>> {
+        HostFs::open_at(b"", true)
+    }
+
     /// Mounts the directory that `data` (the whole option string of mount(2)) names below the confinement root.
     /// ENOENT, ENOTDIR, EACCES; EPERM for `..`.
     pub fn mount(data: &[u8]) -> Result<Arc<HostFs>> {
+        HostFs::open_at(data, false)
+    }
+
+    fn open_at(data: &[u8], hide_kernel: bool) -> Result<Arc<HostFs>> {
         let confinement = CONFINEMENT.get_or_init(Confinement::default);
         let text = std::ffi::OsStr::from_bytes(data);
         let mut path = confinement.root.clone();
@@ -101,16 +113,17 @@ impl HostFs {
         if confinement.append {
             options += ",append";
         }
-        HostFs::open(&real, options, confinement.append)
+        HostFs::open(&real, options, confinement.append, hide_kernel)
     }
 
-    fn open(path: &Path, options: String, append: bool) -> Result<Arc<HostFs>> {
+    fn open(path: &Path, options: String, append: bool, hide_kernel: bool) -> Result<Arc<HostFs>> {
         let dir = Dir::open_root(path).map_err(guest)?;
         let stat = dir.stat_self().map_err(guest)?;
         let fs = Arc::new(HostFs {
             dev: anonymous_dev(),
             options,
             append,
+            hide_kernel,
             fds: FdCache::new(),
             inodes: Lock::new(Rank::INODE2, HashMap::new()),
             root: OnceLock::new(),
