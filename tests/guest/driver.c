@@ -194,6 +194,8 @@ int main(int argc, char **argv)
     }
     init = getpid() == 1;
     if (init) {
+        /* As inits do: process group 1 is there then. */
+        setsid();
         mount_missing("/proc/self/status", "proc", "/proc");
         mount_missing("/sys/kernel", "sysfs", "/sys");
         mount_missing("/dev/null", "devtmpfs", "/dev");

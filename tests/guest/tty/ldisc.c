@@ -89,6 +89,15 @@ static const struct setting settings[] = {
     {"raw", .l_off = ICANON | ECHO | ISIG | IEXTEN, .i_off = ICRNL | IXON, .o_off = OPOST},
     {"raw parmrk", .l_off = ICANON | ECHO | ISIG | IEXTEN, .i_off = ICRNL | IXON, .i_on = PARMRK},
 };
+/* Input and its echo travel by work queues, which poll waits for. */
+static void settle(void)
+{
+    struct pollfd both[2] = {{s, POLLIN}, {m, POLLIN}};
+    for (int i = 0; i < 3; i++) {
+        msleep(2);
+        poll(both, 2, 0);
+    }
+}
 static void drain(const char *what, int fd)
 {
     char b[1000];
@@ -123,14 +132,14 @@ int main(void)
             MUST(tcsetattr(s, TCSANOW, &t0));
             MUST(write(s, "\n", 1));
             MUST(write(m, "\x11", 1));
-            msleep(5);
+            settle();
             char b[100];
             while (read(m, b, sizeof b) > 0);
             while (read(s, b, sizeof b) > 0);
             MUST(tcsetattr(s, TCSAFLUSH, &t));
             int len = strlen(inputs[j]);
             MUST(write(m, inputs[j], len));
-            msleep(5);
+            settle();
             say("%s, input %u", c->name, j);
             drain(" echo", m);
             int fion = -1;
@@ -139,7 +148,7 @@ int main(void)
             drain(" read", s);
             MUST(tcflow(s, TCOON));
             MUST(write(m, "\x11", 1));
-            msleep(5);
+            settle();
             drain(" later", m);
             /* What a change of mode makes of a line begun. */
             t.c_lflag ^= ICANON;
@@ -159,14 +168,14 @@ int main(void)
         MUST(write(s, "\n", 1));
         MUST(tcsetattr(s, TCSANOW, &t));
         V(write(s, out, strlen(out)));
-        msleep(5);
+        settle();
         drain(c->name, m);
     }
     /* Every size of read on canonical lines. */
     MUST(tcsetattr(s, TCSANOW, &t0));
     for (int size = 1; size < 8; size++) {
         MUST(write(m, "abc\nd\x04" "ef\x04\x04g\n", 12));
-        msleep(5);
+        settle();
         char b[8];
         int k;
         say("size %d", size);

@@ -230,6 +230,12 @@ int main(void)
     say("speed %d", cfgetospeed(&t) == B9600);
     tcsetattr(s, TCSANOW, &t0);
     V(ioctl(s, TIOCSTI, "z") == 0 || errno == EIO || errno == EPERM);
+    /* Its echo, which a flush may or may not still catch. */
+    msleep(20);
+    fcntl(m, F_SETFL, O_NONBLOCK);
+    char echo[8];
+    while (read(m, echo, sizeof echo) > 0);
+    fcntl(m, F_SETFL, 0);
     tcflush(s, TCIOFLUSH);
     /* Long lines are cut at 4095 characters. */
     mode(0, ECHO);
