@@ -4,6 +4,7 @@
 pub mod descriptor;
 pub mod event;
 pub mod guardian;
+pub mod sandbox;
 pub mod signals;
 pub mod terminal;
 pub mod tree;

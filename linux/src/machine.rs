@@ -19,6 +19,9 @@ use std::sync::Arc;
 static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 /// Bytes of a kernel stack; only touched pages cost memory.
 const FIBER_STACK: usize = 256 << 10;
+/// Set in the environment when the machine starts again: the filter of the first start is still in force, and each one
+/// more would count against the host's limit on their length.
+const FILTERED: &str = "UMLAUT_FILTERED";
 /// With `quiet`, lines of the log from this level on are not printed (CONFIG_CONSOLE_LOGLEVEL_QUIET).
 const QUIET_LOGLEVEL: u8 = 4;
 
@@ -54,6 +57,7 @@ fn start_again() -> ExitCode {
     let error = match std::env::current_exe() {
         Ok(program) => std::process::Command::new(program)
             .args(std::env::args_os().skip(1))
+            .env(FILTERED, "1")
             .exec(),
         Err(e) => e,
     };
@@ -129,6 +133,12 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
     };
     boot::start(root, options.read_only, init(options), environment(options))
         .map_err(|e| format!("boot failed: {e:?}"))?;
+    // A host without seccomp runs the machine all the same: the filter is a second line.
+    if std::env::var_os(FILTERED).is_none()
+        && let Err(e) = host::sandbox::enter()
+    {
+        kernel::pr_warn!("seccomp: the kernel process runs without a filter: {e}");
+    }
     Ok((platform, instance))
 }
 
