@@ -6,10 +6,10 @@
 mod args;
 mod creds;
 mod dethread;
-mod elf;
+pub mod elf;
 mod init;
 mod load;
-mod script;
+pub mod script;
 mod stack;
 
 pub use args::Strings;
