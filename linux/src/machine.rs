@@ -52,6 +52,18 @@ pub fn run(options: Options) -> ExitCode {
     }
 }
 
+/// Makes a panic of the kernel's own code, on whichever host thread, a kernel panic. The report goes past the log and
+/// the console, whose locks the thread may hold.
+pub fn panic_ends_the_machine() {
+    std::panic::set_hook(Box::new(|info| {
+        let trace = std::backtrace::Backtrace::force_capture();
+        let report =
+            format!("Kernel panic - not syncing: kernel BUG: {info}\nCall Trace:\n{trace}");
+        eprintln!("{}", report.replace('\n', "\r\n"));
+        machine::request(End::Panic(info.to_string()));
+    }));
+}
+
 /// Executes this program anew in this process, with the same arguments.
 fn start_again() -> ExitCode {
     let error = match std::env::current_exe() {

@@ -25,7 +25,10 @@ fn main() -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
-        Ok(cmdline::Parsed::Boot(options)) => machine::run(*options),
+        Ok(cmdline::Parsed::Boot(options)) => {
+            machine::panic_ends_the_machine();
+            machine::run(*options)
+        }
         Err(message) => {
             eprintln!("linux: {message}");
             ExitCode::FAILURE

@@ -169,7 +169,8 @@ impl FileOps for Kmsg {
         if let Some(table) = table {
             table.register(log::waiters());
         }
-        let ready = *self.next.lock() < log::next_seq();
+        let next = *self.next.lock();
+        let ready = next < log::next_seq();
         PollEvents::WRITABLE
             | if ready {
                 PollEvents::READABLE
