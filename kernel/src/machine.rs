@@ -2,6 +2,7 @@
 
 use abi::errno::Errno;
 use parking_lot::{Condvar, Mutex};
+use platform::Registers;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a machine ends.
@@ -35,8 +36,13 @@ pub fn request(end: End) {
     ENDED.notify_all();
 }
 
-/// Kernel panic: message, the task's registers and the kernel's call trace go to the log, then the machine ends.
+/// Kernel panic: message and the kernel's call trace go to the log, then the machine ends.
 pub fn panic(message: &str) {
+    panic_at(message, None);
+}
+
+/// As [`panic`], with the guest registers of the task that it is about.
+pub fn panic_at(message: &str, registers: Option<&Registers>) {
     let emerg = |text: &str| crate::log::write(crate::log::Level::Emerg, format_args!("{text}"));
     emerg(&format!("Kernel panic - not syncing: {message}"));
     if let Some(task) = crate::sched::try_current() {
@@ -47,6 +53,9 @@ pub fn panic(message: &str) {
             task.tid(),
             String::from_utf8_lossy(&comm)
         ));
+    }
+    for line in registers.into_iter().flat_map(register_lines) {
+        emerg(&line);
     }
     emerg("Call Trace:");
     for line in std::backtrace::Backtrace::force_capture()
@@ -59,6 +68,35 @@ pub fn panic(message: &str) {
         "---[ end Kernel panic - not syncing: {message} ]---"
     ));
     request(End::Panic(message.to_owned()));
+}
+
+/// Registers as Linux prints them: arch/x86/kernel/process_64.c:__show_regs().
+fn register_lines(r: &Registers) -> Vec<String> {
+    vec![
+        format!("RIP: {:04x}:0x{:x}", r.cs, r.rip),
+        format!(
+            "RSP: {:04x}:{:016x} EFLAGS: {:08x} ORIG_RAX: {:016x}",
+            r.ss, r.rsp, r.eflags, r.orig_rax
+        ),
+        format!(
+            "RAX: {:016x} RBX: {:016x} RCX: {:016x}",
+            r.rax, r.rbx, r.rcx
+        ),
+        format!(
+            "RDX: {:016x} RSI: {:016x} RDI: {:016x}",
+            r.rdx, r.rsi, r.rdi
+        ),
+        format!("RBP: {:016x} R08: {:016x} R09: {:016x}", r.rbp, r.r8, r.r9),
+        format!(
+            "R10: {:016x} R11: {:016x} R12: {:016x}",
+            r.r10, r.r11, r.r12
+        ),
+        format!(
+            "R13: {:016x} R14: {:016x} R15: {:016x}",
+            r.r13, r.r14, r.r15
+        ),
+        format!("FS: {:016x} GS: {:016x}", r.fs_base, r.gs_base),
+    ]
 }
 
 /// Sleeps, on a host thread that is no vCPU's, until the machine ends.

@@ -87,7 +87,8 @@ pub fn finish(cx: Context) {
     }
     if last && group.pid() == 1 {
         let status = group_status(&group).wait_status();
-        crate::machine::panic(&format!("Attempted to kill init! exitcode=0x{status:08x}"));
+        let message = format!("Attempted to kill init! exitcode=0x{status:08x}");
+        crate::machine::panic_at(&message, Some(guest.regs()));
     }
     release_memory(&task);
     complete_vfork(&task);
