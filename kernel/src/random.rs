@@ -14,9 +14,15 @@ pub fn fill(buf: &mut [u8]) {
     SOURCE.get().expect("the entropy source is set at boot")(buf);
 }
 
-/// A random number.
+/// A random number. Fetched by the dozen: each is handed out once.
 pub fn u64() -> u64 {
-    let mut bytes = [0; 8];
-    fill(&mut bytes);
-    u64::from_ne_bytes(bytes)
+    const STOCK: usize = 32;
+    static NUMBERS: parking_lot::Mutex<Vec<u64>> = parking_lot::Mutex::new(Vec::new());
+    let mut numbers = NUMBERS.lock();
+    numbers.pop().unwrap_or_else(|| {
+        let mut bytes = [[0; 8]; STOCK];
+        fill(bytes.as_flattened_mut());
+        numbers.extend(bytes[1..].iter().map(|b| u64::from_ne_bytes(*b)));
+        u64::from_ne_bytes(bytes[0])
+    })
 }

@@ -6,8 +6,8 @@ use crate::control::Shared;
 use crate::sys;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use stub::layout::{fd, req};
 
 /// One operation of a request.
@@ -63,9 +63,38 @@ impl Done {
 /// The descriptors by which agents answer one caller.
 pub struct Caller {
     index: u32,
-    event: OwnedFd,
+    pid: u32,
+    /// The last request's tag.
+    tag: u32,
+    event: Arc<Event>,
     result: OwnedFd,
     child: OwnedFd,
+}
+
+/// Added to an event by who isn't an agent.
+const NUDGE: u64 = 1 << 32;
+
+/// What a caller sleeps on. Who sees it sleep for long wakes it to look whether the agent still lives: a timeout on every
+/// wait would cost more than the rest of it.
+pub struct Event {
+    fd: OwnedFd,
+    /// Waits so far; odd during one.
+    waits: AtomicU32,
+    /// Somebody looks after it.
+    watched: AtomicBool,
+}
+
+impl Event {
+    /// Wakes the caller if it has been in one and the same wait since `seen` was returned. Returns the number to give
+    /// the next time.
+    pub fn nudge(&self, seen: u32) -> u32 {
+        self.watched.store(true, Ordering::Relaxed);
+        let now = self.waits.load(Ordering::Relaxed);
+        if now == seen && now % 2 == 1 {
+            sys::eventfd_add(self.fd.as_raw_fd(), NUDGE);
+        }
+        now
+    }
 }
 
 /// An agent to call: its request page and what was last asked.
@@ -79,17 +108,28 @@ impl Caller {
     pub fn new(index: usize) -> io::Result<Mutex<Caller>> {
         Ok(Mutex::new(Caller {
             index: index as u32,
-            event: sys::eventfd()?,
+            pid: std::process::id(),
+            tag: 0,
+            event: Arc::new(Event {
+                fd: sys::eventfd()?,
+                waits: AtomicU32::new(0),
+                watched: AtomicBool::new(false),
+            }),
             result: sys::memfd(c"umlaut-result", false)?,
             child: sys::memfd(c"umlaut-result", false)?,
         }))
+    }
+
+    /// What it sleeps on.
+    pub fn event(&self) -> Arc<Event> {
+        self.event.clone()
     }
 
     /// Pairs of (descriptor here, number in stub processes).
     pub fn descriptors(&self) -> [(i32, u32); 3] {
         let n = fd::CALLERS + self.index * fd::PER_CALLER;
         [
-            (self.event.as_raw_fd(), n),
+            (self.event.fd.as_raw_fd(), n),
             (self.result.as_raw_fd(), n + 1),
             (self.child.as_raw_fd(), n + 2),
         ]
@@ -103,7 +143,8 @@ impl Caller {
         page.put32(req::EVENT_FD, n);
         page.put32(req::RESULT_FD, n + 1 + child as u32);
         page.put(req::EVENT, 1);
-        page.put32(req::KERNEL_PID, std::process::id());
+        page.put32(req::TAG, self.tag);
+        page.put32(req::KERNEL_PID, self.pid);
         for (i, op) in ops.iter().enumerate() {
             let at = req::OPS + req::OP_SIZE * i as u64;
             page.put32(at, op.nr as u32);
@@ -114,26 +155,47 @@ impl Caller {
         }
     }
 
-    /// Waits until the position of `result` says that a request of `count` operations is done.
-    fn wait(&self, result: &OwnedFd, count: usize, pid: i32) -> Done {
+    /// The tag of the next request.
+    fn next_tag(&mut self) {
+        self.tag = self.tag % req::MAX_TAG + 1;
+    }
+
+    /// What the position of `result` says of the last request, of `count` operations.
+    fn answer(&self, result: &OwnedFd, count: usize) -> Option<Done> {
+        let v = sys::file_position(result.as_raw_fd());
+        if v >> req::TAG_SHIFT != u64::from(self.tag) {
+            return None;
+        }
+        let (index, low) = ((v >> 32) as usize & 0xff, v as u32);
+        Some(if index >= count {
+            Done::All(low)
+        } else {
+            Done::Failed {
+                index,
+                errno: -(low as i32),
+            }
+        })
+    }
+
+    /// Waits until `answer` says something; `ended` is asked now and then whether that can't be any more.
+    fn wait(&self, answer: impl Fn() -> Option<Done>, ended: impl Fn() -> bool) -> Done {
+        let event = self.event.fd.as_raw_fd();
+        let mut look = false;
         loop {
-            let v = sys::file_position(result.as_raw_fd());
-            if v != 0 {
-                let (index, low) = ((v >> 32) as usize, v as u32);
-                return if index >= count {
-                    Done::All(low)
-                } else {
-                    Done::Failed {
-                        index,
-                        errno: -(low as i32),
-                    }
-                };
+            if let Some(done) = answer() {
+                return done;
             }
-            if sys::wait_readable(self.event.as_raw_fd(), 200) {
-                sys::eventfd_take(self.event.as_raw_fd());
-            } else if sys::has_ended(pid) && sys::file_position(result.as_raw_fd()) == 0 {
-                return Done::Gone;
+            if look && ended() {
+                return answer().unwrap_or(Done::Gone);
             }
+            self.event.waits.fetch_add(1, Ordering::Relaxed);
+            look = if self.event.watched.load(Ordering::Relaxed) || sys::wait_readable(event, 200) {
+                // Answers that were seen before they were waited for leave their events behind.
+                sys::eventfd_take(event) >= NUDGE
+            } else {
+                true
+            };
+            self.event.waits.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -145,17 +207,21 @@ impl Caller {
     }
 
     /// Has an agent do operations in order, up to the first that fails.
-    pub fn call(&self, agent: &mut Agent, ops: &[Op]) -> Done {
+    pub fn call(&mut self, agent: &mut Agent, ops: &[Op]) -> Done {
+        self.next_tag();
         self.fill(&agent.page, ops, false);
-        sys::rewind(self.result.as_raw_fd());
         self.post(agent);
-        self.wait(&self.result, ops.len(), agent.pid)
+        let pid = agent.pid;
+        self.wait(
+            || self.answer(&self.result, ops.len()),
+            || sys::has_ended(pid),
+        )
     }
 
     /// Clones an agent's address space. The child takes `child_page` (at `child_offset` of the control memory) and does
     /// `ops` first. Returns the child's process id and how its operations went.
     pub fn fork(
-        &self,
+        &mut self,
         agent: &mut Agent,
         child_page: Shared,
         child_offset: u64,
@@ -166,14 +232,36 @@ impl Caller {
             kind: req::KIND_PROCESS,
             ..Op::plain(libc::SYS_clone, &[flags as u64])
         };
+        self.next_tag();
         self.fill(&child_page, ops, true);
         child_page.u32(req::SEQ).store(1, Ordering::Relaxed);
         self.fill(&agent.page, &[clone], false);
         agent.page.put(req::CHILD, child_offset);
-        sys::rewind(self.result.as_raw_fd());
-        sys::rewind(self.child.as_raw_fd());
         self.post(agent);
-        let pid = self.wait(&self.result, 1, agent.pid).result()? as i32;
-        Ok((pid, self.wait(&self.child, ops.len(), pid)))
+        // The parent's agent wakes nobody when it has cloned, the child's does when all is done.
+        let pid = || self.answer(&self.result, 1);
+        let done = self.wait(
+            || {
+                let failed = || pid().filter(|done| !matches!(done, Done::All(_)));
+                self.answer(&self.child, ops.len()).or_else(failed)
+            },
+            || {
+                sys::has_ended(match pid() {
+                    Some(Done::All(pid)) => pid as i32,
+                    _ => agent.pid,
+                })
+            },
+        );
+        loop {
+            match pid() {
+                Some(Done::All(pid)) => return Ok((pid as i32, done)),
+                Some(failed) => return failed.result().map(|_| unreachable!("it failed")),
+                None if sys::has_ended(agent.pid) && pid().is_none() => {
+                    return Done::Gone.result().map(|_| unreachable!("it is gone"));
+                }
+                // The child was faster.
+                None => std::thread::yield_now(),
+            }
+        }
     }
 }

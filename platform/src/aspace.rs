@@ -34,8 +34,15 @@ struct Areas {
     empty: Vec<Area>,
     /// Areas of threads that were told to exit.
     exiting: Vec<Area>,
-    /// Threads that nobody owns, waiting in their areas: (area, host thread id).
-    parked: Vec<(Area, i32)>,
+    /// Threads that nobody owns, waiting in their areas.
+    parked: Vec<Parked>,
+}
+
+struct Parked {
+    area: Area,
+    /// Host thread id, and the host CPU it is pinned to.
+    tid: i32,
+    cpu: usize,
 }
 
 /// Threads kept for the next `spawn` rather than ended.
@@ -43,12 +50,39 @@ const MAX_PARKED: usize = 4;
 
 impl AddressSpace {
     pub(crate) fn new(machine: &Arc<Machine>) -> io::Result<AddressSpace> {
+        let (space, _) = AddressSpace::from_zygote(machine, &[], None)?;
+        Ok(space)
+    }
+
+    /// A new address space in which `ops` have been done, with a thread, in one request.
+    pub(crate) fn with_thread(
+        machine: &Arc<Machine>,
+        ops: &[MapOp],
+        init: &ThreadState,
+    ) -> io::Result<(AddressSpace, GuestThread)> {
+        // The child's agent also maps the thread's area and makes the thread.
+        if ops.len() > req::MAX_OPS - 2 {
+            let space = AddressSpace::new(machine)?;
+            space
+                .apply(ops)
+                .map_err(|e| io::Error::from_raw_os_error(e.errno))?;
+            let thread = space.spawn(init)?;
+            return Ok((space, thread));
+        }
+        let (space, thread) = AddressSpace::from_zygote(machine, ops, Some(init))?;
+        Ok((space, thread.expect("a thread was asked for")))
+    }
+
+    fn from_zygote(
+        machine: &Arc<Machine>,
+        ops: &[MapOp],
+        init: Option<&ThreadState>,
+    ) -> io::Result<(AddressSpace, Option<GuestThread>)> {
         machine.reap();
         let mut zygote = machine.zygote.lock().unwrap();
         pin(zygote.pid, &machine.zygote_cpu);
         let cpu = machine.zygote_cpu.load(Ordering::Relaxed);
-        let (space, _) = clone_space(machine, &mut zygote, cpu, None)?;
-        Ok(space)
+        clone_space(machine, &mut zygote, cpu, ops, init)
     }
 
     /// Applies operations in order, in as few requests as fit. On an error those before `index` have been applied.
@@ -85,9 +119,9 @@ impl AddressSpace {
     /// One more guest thread in this address space; it runs first when [`GuestThread::run`] is called.
     pub fn spawn(&self, init: &ThreadState) -> io::Result<GuestThread> {
         let mut areas = self.0.areas.lock().unwrap();
-        if let Some((area, tid)) = areas.parked.pop() {
+        if let Some(p) = areas.parked.pop() {
             drop(areas);
-            return Ok(GuestThread::reuse(self.clone(), area, tid, init));
+            return Ok(GuestThread::reuse(self.clone(), p.area, p.tid, p.cpu, init));
         }
         let mut ops = Vec::with_capacity(3);
         let area = match areas.take_empty() {
@@ -134,7 +168,7 @@ impl AddressSpace {
         self.0.machine.reap();
         let mut agent = self.0.agent();
         let cpu = self.0.agent_cpu.load(Ordering::Relaxed);
-        let (space, thread) = clone_space(&self.0.machine, &mut agent, cpu, Some(init))?;
+        let (space, thread) = clone_space(&self.0.machine, &mut agent, cpu, &[], Some(init))?;
         Ok((space, thread.expect("a thread was asked for")))
     }
 
@@ -279,9 +313,13 @@ impl AddressSpace {
 
     /// Anonymous memory resident on the host, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let statm =
-            std::fs::read_to_string(format!("/proc/{}/statm", self.0.pid)).unwrap_or_default();
-        let mut f = statm
+        let Ok(mut file) = std::fs::File::open(format!("/proc/{}/statm", self.0.pid)) else {
+            return 0;
+        };
+        let mut text = [0; 128];
+        let len = io::Read::read(&mut file, &mut text).unwrap_or(0);
+        let mut f = str::from_utf8(&text[..len])
+            .unwrap_or_default()
             .split(' ')
             .skip(1)
             .map(|v| v.parse::<u64>().unwrap_or(0));
@@ -320,13 +358,13 @@ impl AddressSpace {
     }
 
     /// Takes back the host thread of a dropped [`GuestThread`].
-    pub(crate) fn release(&self, area: Area, tid: i32, stopped: bool) {
+    pub(crate) fn release(&self, area: Area, tid: i32, cpu: usize, stopped: bool) {
         if Arc::strong_count(&self.0) == 1 {
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
         if stopped && areas.parked.len() < MAX_PARKED {
-            areas.parked.push((area, tid));
+            areas.parked.push(Parked { area, tid, cpu });
         } else if stopped {
             area.tell_exit();
             areas.exiting.push(area);
@@ -371,16 +409,19 @@ fn pin(pid: i32, at: &AtomicUsize) {
     }
 }
 
-/// Clones the process of `parent` into a new address space, with a thread if `init` is given.
+/// Clones the process of `parent` into a new address space; there does `map`, and makes a thread if `init` is given.
 fn clone_space(
     machine: &Arc<Machine>,
     parent: &mut Agent,
     cpu: usize,
+    map: &[MapOp],
     init: Option<&ThreadState>,
 ) -> io::Result<(AddressSpace, Option<GuestThread>)> {
     let slot = machine.control.take_slot()?;
     let area = Area::new(&machine.control, slot, HOME_ADDR);
-    let mut ops = vec![map_area(&area)];
+    let mut ops = Vec::with_capacity(map.len() + 2);
+    ops.push(map_area(&area));
+    ops.extend(map.iter().map(agent_op));
     if let Some(init) = init {
         area.init(init);
         ops.push(clone_thread(&area));

@@ -1,8 +1,10 @@
 //! The platform as a whole: what one kernel process starts once.
 
-use crate::agent::{Agent, Caller};
+use crate::agent::{Agent, Caller, Event};
 use crate::control::Control;
-use crate::{AddressSpace, PageCacheMemory, clock, sys, vcpu, zygote};
+use crate::{
+    AddressSpace, GuestThread, MapOp, PageCacheMemory, ThreadState, clock, sys, vcpu, zygote,
+};
 use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +34,8 @@ pub(crate) struct Machine {
     config: Config,
     /// Index 0: whoever isn't a vCPU. Then one for each vCPU.
     callers: Vec<Mutex<Caller>>,
+    /// What the callers sleep on.
+    pub events: Vec<Arc<Event>>,
     /// Killed processes that haven't been reaped, with the slots they mapped.
     dying: Mutex<Vec<(i32, Vec<u32>)>>,
     dying_count: AtomicUsize,
@@ -49,6 +53,7 @@ impl Platform {
         let callers = (0..=config.ncpus)
             .map(Caller::new)
             .collect::<io::Result<Vec<_>>>()?;
+        let events = callers.iter().map(|c| c.lock().unwrap().event()).collect();
         let zygote = zygote::start(&control, &callers, cache.read_only(), cache.read_write())?;
         let machine = Arc::new(Machine {
             control,
@@ -59,6 +64,7 @@ impl Platform {
             cpus: sys::affinity(),
             config,
             callers,
+            events,
             dying: Mutex::default(),
             dying_count: AtomicUsize::new(0),
             living: Mutex::new(Some(HashSet::new())),
@@ -73,6 +79,14 @@ impl Platform {
     /// An empty guest address space.
     pub fn new_address_space(&self) -> io::Result<AddressSpace> {
         AddressSpace::new(&self.0)
+    }
+    /// A guest address space in which `ops` have been done, and a thread in it: at the price of an empty one.
+    pub fn new_process(
+        &self,
+        ops: &[MapOp],
+        init: &ThreadState,
+    ) -> io::Result<(AddressSpace, GuestThread)> {
+        AddressSpace::with_thread(&self.0, ops, init)
     }
     /// Ends every guest process, now and for good: guest threads that run come back as [`Trap::Dead`](crate::Trap::Dead)
     /// and no address space can be made. Returns when the host has let go of all.

@@ -234,7 +234,7 @@ pub fn has_ended(pid: i32) -> bool {
 pub fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the descriptor is fresh.
     unsafe {
-        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as _)? as RawFd;
+        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC) as _)? as RawFd;
         Ok(OwnedFd::from_raw_fd(fd))
     }
 }
@@ -250,7 +250,13 @@ pub fn wait_readable(fd: RawFd, ms: i32) -> bool {
     unsafe { libc::poll(&mut p, 1, ms) > 0 }
 }
 
-/// Takes an eventfd's count; zero when there is none.
+/// Adds to an eventfd's count.
+pub fn eventfd_add(fd: RawFd, n: u64) {
+    // SAFETY: eight bytes to read.
+    unsafe { libc::write(fd, (&raw const n).cast(), 8) };
+}
+
+/// Takes an eventfd's count, waiting for one; zero when a signal came first.
 pub fn eventfd_take(fd: RawFd) -> u64 {
     let mut n = 0u64;
     // SAFETY: eight bytes of room.
@@ -261,12 +267,6 @@ pub fn eventfd_take(fd: RawFd) -> u64 {
 pub fn file_position(fd: RawFd) -> u64 {
     // SAFETY: no pointers.
     unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) as u64 }
-}
-
-/// Sets the position of a file to zero.
-pub fn rewind(fd: RawFd) {
-    // SAFETY: no pointers.
-    unsafe { libc::lseek(fd, 0, libc::SEEK_SET) };
 }
 
 /// Which way [`vm_copy`] copies.

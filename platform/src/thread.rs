@@ -61,9 +61,10 @@ impl GuestThread {
         space: AddressSpace,
         area: Area,
         tid: i32,
+        cpu: usize,
         init: &ThreadState,
     ) -> GuestThread {
-        let mut t = GuestThread::new(space, area, tid, usize::MAX, init);
+        let mut t = GuestThread::new(space, area, tid, cpu, init);
         match area.ucontext() {
             Some(uc) => {
                 t.uc = uc;
@@ -271,6 +272,7 @@ impl GuestThread {
 
 impl Drop for GuestThread {
     fn drop(&mut self) {
-        self.space.release(self.area, self.tid, !self.dead);
+        self.space
+            .release(self.area, self.tid, self.cpu, !self.dead);
     }
 }

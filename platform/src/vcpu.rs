@@ -225,9 +225,13 @@ impl Watchdog {
             .stack_size(64 << 10)
             .spawn(move || {
                 let mut seen = Vec::new();
+                let mut waits = vec![0; weak.upgrade().map_or(0, |m| m.events.len())];
                 while let Some(m) = weak.upgrade() {
                     m.watchdog.look(&mut seen);
                     m.watchdog.spread(&mut seen, &m.cpus);
+                    for (event, seen) in m.events.iter().zip(&mut waits) {
+                        *seen = event.nudge(*seen);
+                    }
                     clock::follow_host();
                     drop(m);
                     std::thread::sleep(Duration::from_nanos(LOOK_NS));

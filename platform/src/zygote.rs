@@ -50,7 +50,7 @@ pub fn start(
     page.put(req::SECRET, secret);
     let pid = exec(&image, &fds)?;
     let mut agent = Agent { page, pid, seq: 0 };
-    let r = prepare(&mut agent, &callers[0].lock().unwrap(), secret);
+    let r = prepare(&mut agent, &mut callers[0].lock().unwrap(), secret);
     page.put(req::SECRET, 0);
     if let Err(e) = r {
         let never_ran = sys::has_ended(pid);
@@ -144,7 +144,7 @@ fn exec(image: &OwnedFd, fds: &[(i32, u32)]) -> io::Result<i32> {
 }
 
 /// Signal handlers, the filter, the name: done by the agent itself, with data in its request page.
-fn prepare(agent: &mut Agent, caller: &Caller, secret: u64) -> io::Result<()> {
+fn prepare(agent: &mut Agent, caller: &mut Caller, secret: u64) -> io::Result<()> {
     let data = stub::layout::REQUEST_ADDR + req::DATA;
     let fast = fsgsbase();
     let handler = if fast {

@@ -60,12 +60,17 @@ pub mod req {
     pub const CHILD: u64 = 24;
     /// u32: process id of the kernel process.
     pub const KERNEL_PID: u64 = 32;
+    /// u32: becomes the upper part of the result, so that a caller knows it from earlier ones.
+    pub const TAG: u64 = 36;
     /// u64: the secret; in the zygote's page while it starts.
     pub const SECRET: u64 = 40;
     /// Operations: `OP_SIZE` bytes each: u32 number, u32 kind, six u64 arguments.
     pub const OPS: u64 = 64;
     pub const OP_SIZE: u64 = 56;
     pub const MAX_OPS: usize = 64;
+    /// A result: tag, index of the last operation, its value's lower half. A file position, so never negative.
+    pub const TAG_SHIFT: u32 = 40;
+    pub const MAX_TAG: u32 = (1 << 22) - 1;
     /// Free for data that operations point to.
     pub const DATA: u64 = OPS + OP_SIZE * MAX_OPS as u64;
 

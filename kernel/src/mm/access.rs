@@ -7,14 +7,14 @@ impl Mm {
     /// Copies from guest memory; returns the bytes before the first fault.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         with_retry(self, addr, buf.len(), false, |at| {
-            self.aspace.read(addr + at as u64, &mut buf[at..])
+            self.address_space().read(addr + at as u64, &mut buf[at..])
         })
     }
 
     /// Copies to guest memory; returns the bytes before the first fault.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
         with_retry(self, addr, buf.len(), true, |at| {
-            self.aspace.write(addr + at as u64, &buf[at..])
+            self.address_space().write(addr + at as u64, &buf[at..])
         })
     }
 
@@ -22,7 +22,12 @@ impl Mm {
     pub fn write_from_cache(&self, addr: u64, offset: u64, len: usize) -> usize {
         with_retry(self, addr, len, true, |at| {
             let offset = offset + at as u64;
-            pagecache::memory().copy_to_guest(&self.aspace, offset, addr + at as u64, len - at)
+            pagecache::memory().copy_to_guest(
+                self.address_space(),
+                offset,
+                addr + at as u64,
+                len - at,
+            )
         })
     }
 
@@ -30,7 +35,12 @@ impl Mm {
     pub fn read_to_cache(&self, addr: u64, offset: u64, len: usize) -> usize {
         with_retry(self, addr, len, false, |at| {
             let offset = offset + at as u64;
-            pagecache::memory().copy_from_guest(&self.aspace, offset, addr + at as u64, len - at)
+            pagecache::memory().copy_from_guest(
+                self.address_space(),
+                offset,
+                addr + at as u64,
+                len - at,
+            )
         })
     }
 }

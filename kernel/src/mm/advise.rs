@@ -228,7 +228,7 @@ impl Mm {
         if !inner.vmas.covered(addr, end) {
             return err(Errno::ENOMEM);
         }
-        let mut out = match self.aspace.resident_pages(addr, pages as usize) {
+        let mut out = match self.address_space().resident_pages(addr, pages as usize) {
             Some(present) => present.into_iter().map(u8::from).collect(),
             None => vec![1; pages as usize],
         };

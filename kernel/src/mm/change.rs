@@ -78,8 +78,10 @@ impl Change<'_> {
     /// Makes the host agree: by the guest thread itself on its way back if nobody else can see the difference, by the
     /// agent at once otherwise. ENOMEM when the host refuses.
     pub fn finish(self, caller: &mut Caller<'_>) -> Result<()> {
+        // Advice of one of several threads may come late: it is as if the call had been made later.
+        let advice = |ops: &[MapOp]| ops.iter().all(|op| matches!(op, MapOp::Advise { .. }));
         let queue = match &mut caller.guest {
-            Some(guest) if self.mm.is_single() => Some(guest),
+            Some(guest) if self.mm.is_single() || advice(&self.ops) => Some(guest),
             _ => None,
         };
         self.end(queue.map(|g| &mut **g))
@@ -102,7 +104,7 @@ impl Change<'_> {
                 for op in &ops {
                     guest.queue(*op);
                 }
-                self.inner.queued = ops;
+                self.inner.queued = if self.mm.is_single() { ops } else { Vec::new() };
                 Ok(())
             }
             _ => apply(self.mm, &ops),
@@ -279,7 +281,7 @@ impl Change<'_> {
 fn apply(mm: &Mm, ops: &[MapOp]) -> Result<()> {
     let mut todo: VecDeque<MapOp> = ops.iter().copied().collect();
     while !todo.is_empty() {
-        let Err(e) = mm.aspace.apply(todo.make_contiguous()) else {
+        let Err(e) = mm.address_space().apply(todo.make_contiguous()) else {
             return Ok(());
         };
         todo.drain(..e.index.min(todo.len()));
@@ -322,6 +324,20 @@ pub fn operation_failed(cx: &mut Context, index: usize, errno: i32) {
         Some(MapOp::Advise { .. }) => {
             change.ops = rest;
             let _ = change.finish_now();
+        }
+        // Advice of one of several threads, overtaken by another's call.
+        None if !change.mm.is_single() => {}
+        // Pages of a file that was cut, or whose pages went for others' sake.
+        Some(MapOp::Protect { addr, len, .. }) => {
+            let (start, end) = (*addr, addr + len);
+            let areas: Vec<Vma> = change.inner.vmas.touching(start, end).cloned().collect();
+            for vma in &areas {
+                change.protect_on_host(vma, vma.start.max(start), vma.end.min(end));
+            }
+            change.ops.extend(rest);
+            if change.finish_now().is_err() {
+                crate::signal::kill_group(cx, abi::signal::SIGKILL);
+            }
         }
         Some(MapOp::Anon { addr, len, .. }) => {
             change.cut(*addr, addr + len);

@@ -4,12 +4,12 @@ use super::change::Change;
 use super::map::settle_file;
 use super::pagecache::{self, Mapping};
 use super::place::TopDown;
-use super::vma::{Backing, Counts, VmFlags, Vma};
-use super::{Inner, Mm, rmap, sizes};
+use super::vma::{Backing, VmFlags, Vma};
+use super::{Inner, Mm, rmap};
 use crate::error::{Result, err};
 use crate::vfs::{File, Source};
 use abi::errno::Errno;
-use platform::{PAGE_SIZE, Prot, TASK_SIZE};
+use platform::{GuestThread, MapOp, PAGE_SIZE, Prot, TASK_SIZE, ThreadState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -64,6 +64,10 @@ pub struct Image {
 }
 
 impl Image {
+    fn areas(&self) -> Result<Vec<Vma>> {
+        self.maps.iter().map(ImageMap::vma).collect()
+    }
+
     pub fn new(exe: Arc<File>) -> Image {
         Image {
             exe,
@@ -143,31 +147,82 @@ impl Mm {
         }
     }
 
-    /// Removes everything. ENOMEM.
-    pub fn clear(&self) -> Result<()> {
-        let mut inner = self.inner.lock();
-        let old = std::mem::replace(&mut *inner, Inner::empty());
+    /// A new address space that holds what `image` says, and a thread that starts with `init`, in one request to the
+    /// host. EAGAIN when the host has no process for it, EIO.
+    pub fn with_image(image: &Image, init: &ThreadState) -> Result<(Arc<Mm>, GuestThread)> {
+        let areas = image.areas()?;
+        let mm = Mm::with(OnceLock::new(), Inner::empty());
+        let mut change = mm.change();
+        change.install_image(image, areas)?;
+        let ops = std::mem::take(&mut change.ops);
+        let made = pagecache::platform().new_process(&ops, init);
+        let Ok((aspace, guest)) = made else {
+            // Whoever waits for the lock finds nothing to do on the host.
+            change.cut(0, TASK_SIZE);
+            return err(Errno::EAGAIN);
+        };
+        let _ = mm.aspace.set(aspace);
+        change.finish_now()?;
+        mm.fill_image(image)?;
+        Ok((mm, guest))
+    }
+
+    /// Replaces everything by what `image` says, in one request to the host. ENOMEM, EIO.
+    pub fn replace(&self, image: &Image) -> Result<()> {
+        let areas = image.areas()?;
+        let mut change = self.change();
+        let old = std::mem::replace(&mut *change.inner, Inner::empty());
         for vma in old.vmas.iter() {
             rmap::unlink(self.id, vma);
         }
-        sizes::commit(old.vmas.counts(), Counts::default());
-        let cleared = self.aspace.clear();
         self.membarrier.store(0, Ordering::Relaxed);
-        drop(inner);
+        change.ops.push(MapOp::Unmap {
+            addr: 0,
+            len: TASK_SIZE,
+        });
+        let installed = change.install_image(image, areas);
+        let finished = change.finish_now();
         drop(old);
-        cleared.map_err(|_| Errno::ENOMEM.into())
+        installed.and(finished)?;
+        self.fill_image(image)
     }
 
-    /// Maps what `image` says into an empty address space, in one request to the host. ENOMEM, EIO.
-    pub fn install(&self, image: &Image) -> Result<()> {
-        let areas: Vec<Vma> = image
-            .maps
-            .iter()
-            .map(ImageMap::vma)
-            .collect::<Result<_>>()?;
+    /// Writes what the image's pages hold beyond their files: the rests of last pages, the stack.
+    fn fill_image(&self, image: &Image) -> Result<()> {
+        const ZEROS: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
+        let mut parts: Vec<(u64, &[u8])> = Vec::new();
+        for map in &image.maps {
+            if let Some(from) = map.zero_from
+                && map.prot.write
+            {
+                parts.push((from, &ZEROS[..(map.addr + map.len - from) as usize]));
+            }
+        }
+        parts.push((
+            image.stack_top - image.stack.len() as u64,
+            image.stack.as_slice(),
+        ));
+        let remote: Vec<_> = parts.iter().map(|(at, b)| (*at, b.len())).collect();
+        let local: Vec<_> = parts.iter().map(|(_, b)| *b).collect();
+        let all = local.iter().map(|b| b.len()).sum::<usize>();
+        if self.address_space().writev(&remote, &local) == all {
+            return Ok(());
+        }
+        // Some page isn't there yet.
+        for (at, bytes) in parts {
+            if self.write(at, bytes) != bytes.len() {
+                return err(Errno::ENOMEM);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Change<'_> {
+    /// Puts what `image` says into a tree with nothing in it.
+    fn install_image(&mut self, image: &Image, areas: Vec<Vma>) -> Result<()> {
         let (vdso, vdso_len) = vdso()?;
-        let mut change = self.change();
-        let inner = &mut *change.inner;
+        let inner = &mut *self.inner;
         inner.layout = image.layout;
         inner.exe = Some(image.exe.clone());
         inner.auxv = image.auxv.clone();
@@ -175,11 +230,11 @@ impl Mm {
         inner.legacy_base =
             (image.stack_limit == u64::MAX).then_some((TASK_SIZE / 3).next_multiple_of(PAGE_SIZE));
         for vma in areas {
-            change.install(vma);
+            self.install(vma);
         }
-        change.install_stack(image)?;
+        self.install_stack(image)?;
         let kernel = VmFlags::DONTEXPAND | VmFlags::MAYREAD | VmFlags::READ;
-        change.install(area(
+        self.install(area(
             image.vdso,
             PAGE_SIZE,
             kernel | VmFlags::DONTDUMP,
@@ -188,7 +243,7 @@ impl Mm {
             },
             Some("[vvar]"),
         ));
-        change.install(area(
+        self.install(area(
             image.vdso_header(),
             vdso_len,
             kernel | VmFlags::EXEC | VmFlags::MAYEXEC | VmFlags::MAYWRITE,
@@ -199,26 +254,9 @@ impl Mm {
             },
             Some("[vdso]"),
         ));
-        change.finish_now()?;
-        for map in &image.maps {
-            if let Some(from) = map.zero_from
-                && map.prot.write
-            {
-                let zeros = vec![0; (map.addr + map.len - from) as usize];
-                if self.write(from, &zeros) != zeros.len() {
-                    return err(Errno::EFAULT);
-                }
-            }
-        }
-        let at = image.stack_top - image.stack.len() as u64;
-        if self.write(at, &image.stack) != image.stack.len() {
-            return err(Errno::ENOMEM);
-        }
         Ok(())
     }
-}
 
-impl Change<'_> {
     fn install_stack(&mut self, image: &Image) -> Result<()> {
         let used = (image.stack.len() as u64).next_multiple_of(PAGE_SIZE);
         let room = image.stack_limit.max(used) & !(PAGE_SIZE - 1);

@@ -15,10 +15,13 @@ impl Mm {
         // Held until the copy is known to the mappings: no page may be taken from the one and stay in the other.
         let parent = self.inner.lock();
         sizes::may_commit(parent.vmas.counts().committed)?;
-        let (aspace, guest) = self.aspace.fork(init).map_err(|e| match e.raw_os_error() {
-            Some(12) => Errno::ENOMEM,
-            _ => Errno::EAGAIN,
-        })?;
+        let (aspace, guest) =
+            self.address_space()
+                .fork(init)
+                .map_err(|e| match e.raw_os_error() {
+                    Some(12) => Errno::ENOMEM,
+                    _ => Errno::EAGAIN,
+                })?;
         let mut child = Inner {
             vmas: parent.vmas.clone(),
             mapped: parent.mapped.clone(),
@@ -66,7 +69,7 @@ impl Mm {
                 v.flags -= VmFlags::LOCKED | VmFlags::LOCKONFAULT
             });
         }
-        let child = Mm::with(aspace, child);
+        let child = Mm::with(aspace.into(), child);
         child
             .membarrier
             .store(self.membarrier.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -74,7 +77,7 @@ impl Mm {
             rmap::link(&child, vma);
         }
         drop(parent);
-        if !ops.is_empty() && child.aspace.apply(&ops).is_err() {
+        if !ops.is_empty() && child.address_space().apply(&ops).is_err() {
             return Err(Errno::ENOMEM.into());
         }
         Ok((child, guest))

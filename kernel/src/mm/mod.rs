@@ -41,14 +41,15 @@ use place::TopDown;
 use platform::{AddressSpace, MapOp};
 use rangeset::RangeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use vma::{Counts, VmaTree};
 
 /// An address space with its vmas: what CLONE_VM shares.
 pub struct Mm {
     id: u64,
     me: Weak<Mm>,
-    aspace: AddressSpace,
+    /// The host's side; only a program that is being loaded has none yet, and its `inner` is locked.
+    aspace: OnceLock<AddressSpace>,
     inner: Mutex<Inner>,
     /// Commands that membarrier(2) was registered for.
     pub membarrier: AtomicU32,
@@ -82,10 +83,10 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl Mm {
     /// Around an empty address space.
     pub fn new(aspace: AddressSpace) -> Arc<Mm> {
-        Mm::with(aspace, Inner::empty())
+        Mm::with(aspace.into(), Inner::empty())
     }
 
-    fn with(aspace: AddressSpace, inner: Inner) -> Arc<Mm> {
+    fn with(aspace: OnceLock<AddressSpace>, inner: Inner) -> Arc<Mm> {
         sizes::commit(Counts::default(), inner.vmas.counts());
         Arc::new_cyclic(|me| Mm {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -97,7 +98,7 @@ impl Mm {
     }
 
     pub fn address_space(&self) -> &AddressSpace {
-        &self.aspace
+        self.aspace.get().expect("the program is loaded")
     }
 
     /// Unique among all address spaces of the machine's life; names private futexes.

@@ -91,9 +91,10 @@ impl Mm {
         }
         let simple = change.ops.iter().all(|op| {
             matches!(op, platform::MapOp::Protect { addr, .. }
-                if change.inner.vmas.find(*addr).is_some_and(Vma::is_anon))
+                if change.inner.vmas.find(*addr).is_some_and(|v| !v.flags.contains(VmFlags::MAYSHARE)))
         });
-        // Only anonymous memory is sure to be there until the guest thread gets to it.
+        // Pages of private files may go before the guest thread gets to them (operation_failed() sees to that); shared ones
+        // could be mapped anew with their dirty pages tracked.
         let finished = if simple {
             change.finish(caller)
         } else {

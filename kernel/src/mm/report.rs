@@ -85,8 +85,13 @@ impl Mm {
         self.inner.lock().vmas.iter().cloned().collect()
     }
 
+    /// Pages of files mapped on the host: what is known of the resident size without asking the host.
+    pub fn mapped_pages(&self) -> u64 {
+        self.inner.lock().mapped.count()
+    }
+
     pub fn memory_counts(&self) -> MemoryCounts {
-        let resident_anon = self.aspace.resident_bytes() / PAGE;
+        let resident_anon = self.address_space().resident_bytes() / PAGE;
         let inner = self.inner.lock();
         let counts = inner.vmas.counts();
         let mut shared = 0;

@@ -110,11 +110,23 @@ pub fn finish(cx: Context) {
 /// Keeps the size of the memory that is about to go, for getrusage(2).
 fn note_resident(task: &Task) {
     if let Some(mm) = task.mm() {
-        let size = resident_kib(&mm);
+        let size = if is_shortlived(task) {
+            mm.mapped_pages() * 4
+        } else {
+            resident_kib(&mm)
+        };
         let mut inner = task.group.inner.lock();
         let most = &mut inner.dead_threads.max_rss_kib;
         *most = size.max(*most);
     }
+}
+
+/// A copy that ends without having executed a program or done much: asking the host for its size would cost more than
+/// anybody cares.
+fn is_shortlived(task: &Task) -> bool {
+    const SHORT_NS: u64 = 2_000_000;
+    let (user, system) = task.sched.times();
+    user + system < SHORT_NS && !task.group.inner.lock().did_exec
 }
 
 /// Memory of an address space that is there, in KiB.

@@ -312,18 +312,12 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64) -> Result<()> {
     exit::release_memory(&task);
     let old = task.mm().ok_or(Errno::EFAULT)?;
     if Arc::strong_count(&old) > 2 {
-        let mm = Mm::new_empty()?;
-        mm.install(&loaded.image)?;
         let state = ThreadState { regs, xstate: None };
-        let guest = mm
-            .address_space()
-            .spawn(&state)
-            .map_err(|_| Errno::ENOMEM)?;
+        let (mm, guest) = Mm::with_image(&loaded.image, &state)?;
         drop(std::mem::replace(&mut cx.guest, guest));
         drop(task.set_mm(Some(mm)));
     } else {
-        old.clear()?;
-        old.install(&loaded.image)?;
+        old.replace(&loaded.image)?;
         *cx.guest.regs_mut() = regs;
         if let Some(reset) = reset_xstate() {
             cx.guest.set_xstate(&reset);
