@@ -74,6 +74,9 @@ const LATER: &[(&str, &str)] = &[
 
 /// Parses the arguments behind the program's name. `root_fs_here`: a file `root_fs` lies in the current directory.
 pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
+    if let Some(text) = question(args) {
+        return Ok(Parsed::Print(text));
+    }
     let mut o = Options {
         root: Root::HostTree,
         read_only: false,
@@ -108,15 +111,6 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
                 o.init_args.push(word.clone());
             }
             break;
-        }
-        if arg.starts_with("--version") {
-            return Ok(Parsed::Print(format!("{}\n", kernel::RELEASE)));
-        }
-        if arg.starts_with("--help") {
-            return Ok(Parsed::Print(crate::help::text()));
-        }
-        if arg.starts_with("--showconfig") {
-            return Ok(Parsed::Print(crate::help::config()));
         }
         if let Some((name, what)) = LATER.iter().find(|(name, _)| arg.starts_with(name)) {
             return Err(format!(
@@ -227,6 +221,18 @@ fn choose_root(
         ),
         (None, None) => Ok(Root::HostTree),
     }
+}
+
+/// What is printed instead of a boot, whatever else the line says.
+fn question(args: &[String]) -> Option<String> {
+    args.iter()
+        .take_while(|arg| *arg != "--")
+        .find_map(|arg| match arg.as_str() {
+            a if a.starts_with("--version") => Some(format!("{}\n", kernel::RELEASE)),
+            a if a.starts_with("--help") => Some(crate::help::text()),
+            a if a.starts_with("--showconfig") => Some(crate::help::config()),
+            _ => None,
+        })
 }
 
 /// `<n>[kKmMgG]` with any base, as memparse().

@@ -28,6 +28,8 @@ const ERR: u64 = 19;
 const TRAPNO: u64 = 20;
 const CR2: u64 = 22;
 
+/// The host's vsyscall page.
+const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
 const USER_CS: u64 = 0x33;
 const USER32_CS: u64 = 0x23;
 const USER_DS: u64 = 0x2b;
@@ -233,6 +235,15 @@ impl Area {
             return 0;
         }
         (self.mem.get(info + 24) >> 32) as u32
+    }
+
+    /// Whether the filter's signal came of a call into the vsyscall page, and of which address; after
+    /// [`Area::syscall_arch`] said that it was the filter's.
+    #[inline]
+    pub fn vsyscall(&self) -> Option<u64> {
+        let info = self.mem.get(MAILBOX + mb::INFO).wrapping_sub(self.addr);
+        let addr = self.mem.get(info + 16);
+        (addr >> 12 == VSYSCALL >> 12).then_some(addr)
     }
 
     /// Writes operations for the thread to do before it goes on.

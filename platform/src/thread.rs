@@ -220,6 +220,18 @@ impl GuestThread {
         Trap::Dead
     }
 
+    /// The host emulated a call into the vsyscall page up to its return; a kernel without that page has a fault there.
+    fn vsyscall(&mut self, addr: u64) -> Trap {
+        self.regs.rip = addr;
+        self.regs.rsp = self.regs.rsp.wrapping_sub(8);
+        Trap::PageFault {
+            addr,
+            write: false,
+            exec: true,
+            present: false,
+        }
+    }
+
     fn take_trap(&mut self) -> Trap {
         let area = self.area;
         let Some(uc) = area.ucontext() else {
@@ -233,6 +245,9 @@ impl GuestThread {
         if signo == libc::SIGSYS as u32 {
             return match area.syscall_arch() {
                 ARCH_X86_64 => {
+                    if let Some(addr) = area.vsyscall() {
+                        return self.vsyscall(addr);
+                    }
                     self.regs.orig_rax = self.regs.rax;
                     Trap::Syscall
                 }

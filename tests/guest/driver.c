@@ -8,7 +8,7 @@
  *
  * The same binary runs as an ordinary process on the host and as init (pid 1)
  * in the guest, so that a program finds the same session, descriptors,
- * environment and directory in both. As init it mounts what is missing and
+ * environment and directory in both. As init it mounts the file systems and
  * powers the machine off at the end. It asks little of a kernel on purpose.
  *
  * usage: driver <plan> <directory>
@@ -89,7 +89,7 @@ static void child(char **argv, int out, const char *dir)
     setsid();
     int null = open("/dev/null", O_RDONLY);
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(125);
-    for (int fd = 3; fd < 64; fd++) close(fd);
+    for (int fd = 3; fd < 1024; fd++) close(fd);
     for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
@@ -166,10 +166,11 @@ static void run(const char *name, int seconds, char **argv, const char *dir)
     fflush(stdout);
 }
 
-static void mount_missing(const char *probe, const char *type, const char *where)
+/* Whatever the host's tree shows there. */
+static void mount_own(const char *type, const char *where, const char *options)
 {
-    if (access(probe, F_OK) && mount(type, where, type, 0, NULL))
-        printf("driver: mount %s on %s: %s\n", type, where, strerror(errno));
+    mkdir(where, 0755);
+    if (mount(type, where, type, 0, options)) printf("driver: mount %s on %s: %s\n", type, where, strerror(errno));
 }
 
 /* mkdir -p; a failure shows when the first program's directory is made. */
@@ -196,13 +197,17 @@ int main(int argc, char **argv)
     if (init) {
         /* As inits do: process group 1 is there then. */
         setsid();
-        mount_missing("/proc/self/status", "proc", "/proc");
-        mount_missing("/sys/kernel", "sysfs", "/sys");
-        mount_missing("/dev/null", "devtmpfs", "/dev");
-        mount_missing("/dev/pts/ptmx", "devpts", "/dev/pts");
+        mount_own("proc", "/proc", NULL);
+        mount_own("sysfs", "/sys", NULL);
+        mount_own("devtmpfs", "/dev", "mode=755");
+        /* What udev adds. */
+        symlink("/proc/self/fd", "/dev/fd");
+        symlink("/proc/self/fd/0", "/dev/stdin");
+        symlink("/proc/self/fd/1", "/dev/stdout");
+        symlink("/proc/self/fd/2", "/dev/stderr");
+        mount_own("devpts", "/dev/pts", "mode=620,ptmxmode=666");
+        mount_own("tmpfs", "/dev/shm", "mode=1777");
         make_dirs(argv[2]);
-        if (!strncmp(argv[2], "/dev/shm/", 9) && mount("tmpfs", argv[2], "tmpfs", 0, NULL))
-            printf("driver: mount tmpfs on %s: %s\n", argv[2], strerror(errno));
         chmod(argv[2], 0777);
     } else {
         make_dirs(argv[2]);

@@ -23,7 +23,7 @@ false | true; echo "${PIPESTATUS[*]}"
 set -o pipefail; false | true; echo "pipefail $?"
 exec 5> out; echo to five >&5; exec 5>&-; cat out
 for i in {1..3}; do sleep 0.0$i & done; wait; echo waited
-sleep 5 & p=$!; kill $p; wait $p; echo "killed $?"
+sleep 5 & p=$!; until read -r c < /proc/$p/comm && [[ $c == sleep ]]; do sleep 0.01; done; kill $p; wait $p; echo "killed $?"
 coproc C { read l; echo "co $l"; }
 echo hi >&"${C[1]}"; read -r r <&"${C[0]}"; echo "$r"
 echo *.bash; shopt -s nullglob; echo *.none; printf '%05d|%-5s|%x\n' 42 ab 255

@@ -211,7 +211,7 @@ fn sigkill() -> Result<(), String> {
 fn init_arguments() -> Result<(), String> {
     let scratch = Scratch::on_disk("init");
     let script = scratch.path().join("init.sh");
-    let text = "#!/bin/sh\necho \"args: $*\"\necho \"FOO=$FOO\"\ncat /proc/cmdline\nexec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'\n";
+    let text = "#!/bin/sh\nmount -t proc proc /proc\necho \"args: $*\"\necho \"FOO=$FOO\"\ncat /proc/cmdline\nexec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'\n";
     std::fs::write(&script, text).map_err(|e| e.to_string())?;
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
@@ -235,7 +235,7 @@ fn host_untouched() -> Result<(), String> {
     let ended = shell(
         &[],
         &format!(
-            "cd {dir}; echo guest > file; echo new > new; rm -rf /var/lib/dpkg; cat file new; ls\n"
+            "cd {dir}; echo guest > file; echo new > new; rm -rf /var/lib/dpkg; cat file new; ls | cat\n"
         ),
     );
     let kept = std::fs::read_to_string(&file).unwrap_or_default();

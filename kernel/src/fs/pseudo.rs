@@ -7,8 +7,8 @@ use super::{DirFile, FIRST_POSITION, apply_attr, new_metadata};
 use crate::error::{Result, err};
 use crate::sync::{Lock, PollTable, Rank};
 use crate::vfs::{
-    DirEntry, DirSink, File, FileOps, FileSystem, Inode, InodeKind, Metadata, Path, PollEvents,
-    SetAttr, Sink, Source, StatFs,
+    DirEntry, DirSink, File, FileOps, FileSystem, Inode, InodeKind, Metadata, NewNode, Path,
+    PollEvents, SetAttr, Sink, Source, StatFs,
 };
 use abi::errno::Errno;
 use abi::fs::OpenFlags;
@@ -57,6 +57,11 @@ pub trait Directory: Send + Sync + 'static {
     fn lookup(&self, name: &[u8]) -> Result<Node>;
 
     fn names(&self) -> Result<Vec<Name>>;
+
+    /// What making a name that isn't there answers.
+    fn no_create(&self) -> Errno {
+        Errno::EPERM
+    }
 
     /// Whether a name that was found before still means the same.
     fn still(&self, _name: &[u8]) -> bool {
@@ -368,6 +373,13 @@ impl Inode for PseudoInode {
             (meta.dev, meta.ino)
         };
         Ok(PseudoInode::new(dev, child_ino(ino, name), node))
+    }
+
+    fn create(&self, _name: &[u8], _new: &NewNode<'_>) -> Result<Arc<dyn Inode>> {
+        match &self.body {
+            Body::Dir(dir) => err(dir.no_create()),
+            _ => err(Errno::ENOTDIR),
+        }
     }
 
     fn revalidate(&self, name: &[u8], child: Option<&Arc<dyn Inode>>) -> bool {

@@ -33,11 +33,7 @@ pub fn fdatasync(cx: &mut Context, fd: Fd) -> Result<()> {
 }
 
 pub fn sync(_cx: &mut Context) -> Result<()> {
-    for superblock in mount::superblocks() {
-        if let Err(e) = superblock.fs.sync() {
-            crate::pr_warn!("sync of a {} failed: {e:?}", superblock.fs.name());
-        }
-    }
+    mount::sync_all();
     Ok(())
 }
 

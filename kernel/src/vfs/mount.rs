@@ -58,6 +58,15 @@ impl Drop for Superblock {
 
 static SUPERS: Lock<Vec<Weak<Superblock>>> = Lock::new(Rank::SUPER, Vec::new());
 
+/// Writes back every file system; failures go to the log.
+pub fn sync_all() {
+    for superblock in superblocks() {
+        if let Err(e) = superblock.fs.sync() {
+            crate::pr_warn!("sync of a {} failed: {e:?}", superblock.fs.name());
+        }
+    }
+}
+
 /// Every file system that is mounted or still in use.
 pub fn superblocks() -> Vec<Arc<Superblock>> {
     SUPERS.lock().iter().filter_map(Weak::upgrade).collect()

@@ -91,11 +91,13 @@ int main(void)
     V(syscall(SYS_getdents64, f, b, 4096));
     lseek(f, 0, SEEK_SET);
     r = syscall(SYS_getdents64, f, b, 4096);
-    say("first %s", b + 19);
+    /* Their order is the file system's own. */
+    long dot = 0;
+    while (dot < r && strcmp(b + dot + 19, ".")) dot += *(unsigned short *)(b + dot + 16);
     struct stat st;
     stat("d", &st);
-    say("inode of . agrees: %d", *(ino_t *)b == st.st_ino);
-    V(read(f, b, 10));
+    say("inode of . agrees: %d", dot < r && *(ino_t *)(b + dot) == st.st_ino);
+    V(read(f, b, 10) < 0 && (errno == EISDIR || errno == EINVAL));
     V(write(f, b, 1));
     V(lseek(f, -1, SEEK_SET));
     unlink("d/file");

@@ -99,7 +99,6 @@ int main(void)
     V(lseek(f, -1, SEEK_SET));
     V(lseek(f, 0, 99));
     V(lseek(f, -4, SEEK_END));
-    V(lseek(f, LONG_MAX, SEEK_SET));
     close(f);
     V(read(f, b, 1));
     V(close(f));

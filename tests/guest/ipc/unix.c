@@ -97,7 +97,6 @@ int main(void)
     V(socket(AF_UNIX, SOCK_STREAM, 99));
     V(socket(99, SOCK_STREAM, 0));
     V(socketpair(AF_UNIX, SOCK_STREAM, 0, (int *)8));
-    V(socketpair(AF_INET, SOCK_STREAM, 0, s));
     int a = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
     V(listen(a, 1));
     V(bindto(a, "sock"));

@@ -33,6 +33,8 @@ int main(void)
     int r = clock_settime(CLOCK_REALTIME, &ahead);
     clock_gettime(CLOCK_REALTIME, &b);
     struct pollfd p[2] = {{f, POLLIN}, {g, POLLIN}};
+    /* The first one ready would end the wait: both have the time to be. */
+    msleep(300);
     int ready = poll(p, 2, 500);
     uint64_t n;
     long c = read(f, &n, 8);

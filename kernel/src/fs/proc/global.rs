@@ -55,6 +55,7 @@ pub(super) fn names() -> Fixed {
             Node::fixed("major minor  #blocks  name\n\n")
         })
         .with("stat", || Node::text(|| Ok(stat().into_bytes())))
+        .with("sysrq-trigger", || Node::trigger(sysrq))
         .with("swaps", || {
             Node::fixed("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
         })
@@ -81,6 +82,20 @@ fn exitcode() -> Node {
             Err(_) => err(Errno::EINVAL),
         },
     )
+}
+
+/// drivers/tty/sysrq.c, as far as it has a meaning here: crash, reboot, power off, sync by the first letter.
+fn sysrq(bytes: &[u8]) -> crate::error::Result<()> {
+    use crate::machine::{self, End};
+    match bytes.first() {
+        Some(b'c') => machine::panic("sysrq triggered crash"),
+        Some(b'b') => machine::request(End::Reboot),
+        Some(b'o') => machine::request(End::PowerOff),
+        Some(b's') => vfs::mount::sync_all(),
+        Some(_) => crate::pr_info!("sysrq: HELP : reboot(b) crash(c) poweroff(o) sync(s)"),
+        None => {}
+    }
+    Ok(())
 }
 
 fn version() -> String {

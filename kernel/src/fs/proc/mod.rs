@@ -87,6 +87,10 @@ impl Directory for Root {
         Ok(names)
     }
 
+    fn no_create(&self) -> Errno {
+        Errno::ENOENT
+    }
+
     fn still(&self, name: &[u8]) -> bool {
         match number(name) {
             Some(pid) => pids().task(pid).is_some(),

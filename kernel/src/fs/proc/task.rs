@@ -85,9 +85,18 @@ const NAMES: &[(&str, InodeKind)] = &[
 
 impl Directory for TaskDir {
     fn lookup(&self, name: &[u8]) -> Result<Node> {
-        let task = self.task.upgrade().ok_or(Errno::ENOENT)?;
+        // ESRCH as fs/proc/base.c:proc_pid_permission() has it.
+        let task = alive(&self.task)?;
         let node = self.node(&task, name)?;
         Ok(node.owned(owner(&task)))
+    }
+
+    fn no_create(&self) -> Errno {
+        Errno::ENOENT
+    }
+
+    fn still(&self, _name: &[u8]) -> bool {
+        alive(&self.task).is_ok()
     }
 
     fn names(&self) -> Result<Vec<Name>> {
