@@ -2,7 +2,15 @@
  * remove, states seen from outside. */
 #include "t.h"
 
-static void on_cont(int s) { say("cont handler"); }
+/* The parent says it, so that lines keep their order. */
+static int ran[2];
+static void on_cont(int s) { write(ran[1], "c", 1); }
+static void heard(void)
+{
+    char x;
+    struct pollfd p = {ran[0], POLLIN};
+    say("cont handler %d", poll(&p, 1, 5000) == 1 && read(ran[0], &x, 1) == 1);
+}
 static pid_t start(void (*body)(void))
 {
     int p[2];
@@ -42,6 +50,7 @@ int main(void)
 {
     int st;
     setpgid(0, 0);
+    pipe(ran);
     pid_t c = start(handler);
     kill(c, SIGSTOP);
     waitpid(c, &st, WUNTRACED);
@@ -52,10 +61,11 @@ int main(void)
     kill(c, SIGCONT);
     waitpid(c, &st, WCONTINUED);
     say("%s", status_words(st));
+    heard();
     wait_state(c, 'S');
     say("state %c", state_of(c));
     kill(c, SIGCONT);
-    msleep(20);
+    heard();
     V(waitpid(c, &st, WCONTINUED | WNOHANG));
     /* A signal sent while stopped waits for the continue; KILL doesn't. */
     kill(c, SIGSTOP);
