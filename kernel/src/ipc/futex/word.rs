@@ -22,7 +22,12 @@ pub fn fault_in(mm: &Mm, addr: u64, write: bool) -> Result<()> {
 }
 
 /// Changes the word by `change`, atomically towards guest code; the old value. None when its page must be brought in.
-pub fn update(mm: &Mm, addr: u64, change: impl FnOnce(u32) -> Option<u32>) -> Option<u32> {
+/// `change` may be asked twice: guests are stopped only for a word that it would change.
+pub fn update(mm: &Mm, addr: u64, mut change: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
+    let seen = peek(mm, addr)?;
+    if change(seen).is_none() {
+        return Some(seen);
+    }
     sched::with_guests_stopped(|| {
         let old = peek(mm, addr)?;
         match change(old) {
