@@ -51,36 +51,72 @@ impl Strings {
     }
 }
 
-/// Reads a guest's memory a page at a time, so that neighbouring strings cost one copy.
+/// Pages kept at a time.
+const KEPT: usize = 16;
+
+/// Reads a guest's memory by pages, several with one copy, and keeps them: pointers and strings lie close together.
 struct PageReader {
     mm: Arc<Mm>,
-    page: u64,
-    len: usize,
-    buf: Box<[u8; 4096]>,
+    /// Address, bytes that could be read, bytes.
+    pages: Vec<(u64, usize, Box<[u8; 4096]>)>,
 }
 
 impl PageReader {
     fn new(mm: Arc<Mm>) -> PageReader {
         PageReader {
             mm,
-            page: u64::MAX,
-            len: 0,
-            buf: Box::new([0; 4096]),
+            pages: Vec::with_capacity(KEPT),
         }
+    }
+
+    fn has(&self, page: u64) -> bool {
+        self.pages.iter().any(|p| p.0 == page)
+    }
+
+    /// Reads the first pages of those that hold `addrs`, as far as they are there.
+    fn fetch(&mut self, addrs: impl Iterator<Item = u64>) {
+        let mut wanted: Vec<u64> = Vec::new();
+        for addr in addrs {
+            let page = addr & !4095;
+            if page != 0 && !self.has(page) && !wanted.contains(&page) {
+                wanted.push(page);
+                if wanted.len() == KEPT / 2 {
+                    break;
+                }
+            }
+        }
+        if wanted.len() < 2 {
+            return;
+        }
+        let mut bufs: Vec<Box<[u8; 4096]>> = wanted.iter().map(|_| Box::new([0; 4096])).collect();
+        let remote: Vec<(u64, usize)> = wanted.iter().map(|page| (*page, 4096)).collect();
+        let mut local: Vec<&mut [u8]> = bufs.iter_mut().map(|b| &mut b[..]).collect();
+        let read = self.mm.address_space().readv(&remote, &mut local);
+        for (page, buf) in wanted.into_iter().zip(bufs).take(read / 4096) {
+            self.keep(page, 4096, buf);
+        }
+    }
+
+    fn keep(&mut self, page: u64, len: usize, buf: Box<[u8; 4096]>) {
+        if self.pages.len() == KEPT {
+            self.pages.remove(0);
+        }
+        self.pages.push((page, len, buf));
     }
 
     /// The bytes from `addr` to the end of its page. EFAULT.
     fn rest_of_page(&mut self, addr: u64) -> Result<&[u8]> {
         let page = addr & !4095;
-        if self.page != page {
-            self.len = self.mm.read(page, &mut self.buf[..]);
-            self.page = page;
+        if !self.has(page) {
+            let mut buf = Box::new([0; 4096]);
+            let len = self.mm.read(page, &mut buf[..]);
+            self.keep(page, len, buf);
         }
         let at = (addr - page) as usize;
-        if at >= self.len {
-            return err(Errno::EFAULT);
+        match self.pages.iter().find(|p| p.0 == page) {
+            Some((_, len, buf)) if at < *len => Ok(&buf[at..*len]),
+            _ => err(Errno::EFAULT),
         }
-        Ok(&self.buf[at..self.len])
     }
 
     fn word(&mut self, addr: u64) -> Result<u64> {
@@ -163,8 +199,10 @@ pub fn copy_in(
     budget: &mut Budget,
 ) -> Result<(Strings, Strings)> {
     let mut reader = PageReader::new(mm);
+    reader.fetch([argv, envp].into_iter());
     let arg_pointers = pointers(&mut reader, argv, budget)?;
     let env_pointers = pointers(&mut reader, envp, budget)?;
+    reader.fetch(env_pointers.iter().chain(&arg_pointers).copied());
     let mut copy = |pointers: &[u64]| -> Result<Strings> {
         let mut strings = Strings::default();
         for pointer in pointers {

@@ -262,7 +262,7 @@ fn take_over(
         secure,
         randomize != 0,
     );
-    install(cx, &loaded, sp)?;
+    install(cx, &loaded, sp, secure || !readable)?;
 
     crate::time::exec_timers(&task.group);
     reset_signals(&task);
@@ -298,7 +298,10 @@ fn settle_exit_signals(task: &Task) {
 }
 
 /// Maps the image, in the old address space when nobody else uses it, and sets the registers.
-fn install(cx: &mut Context, loaded: &Loaded, sp: u64) -> Result<()> {
+///
+/// `guarded`: the program has rights or contents that the old one had not. Then it never gets the old address space: a hostile
+/// thread of that could have made believe that it has stopped, and would run on in the new program's memory.
+fn install(cx: &mut Context, loaded: &Loaded, sp: u64, guarded: bool) -> Result<()> {
     let task = cx.task.clone();
     let regs = Registers {
         rip: loaded.start,
@@ -311,7 +314,7 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64) -> Result<()> {
     };
     exit::release_memory(&task);
     let old = task.mm().ok_or(Errno::EFAULT)?;
-    if Arc::strong_count(&old) > 2 {
+    if guarded || Arc::strong_count(&old) > 2 {
         let state = ThreadState { regs, xstate: None };
         let (mm, guest) = Mm::with_image(&loaded.image, &state)?;
         drop(std::mem::replace(&mut cx.guest, guest));
