@@ -5,7 +5,7 @@
 //!
 //! - `needs: root` - what it shows depends on being root: left out on the host
 //!   (and so altogether) when the tests run as somebody else;
-//! - `timeout: <seconds>` - instead of 10;
+//! - `timeout: <seconds>` - instead of 30;
 //! - `disk: no` - not run a second time on a disk-backed directory;
 //! - `expect:` followed by lines up to the end of the comment - the output is
 //!   fixed here, the program never runs on the host.
@@ -53,7 +53,7 @@ pub fn programs() -> Vec<Program> {
                 needs_root: directive(&header, "needs").is_some_and(|v| v.contains("root")),
                 timeout: directive(&header, "timeout")
                     .and_then(|v| v.parse().ok())
-                    .unwrap_or(10),
+                    .unwrap_or(30),
                 expect: header
                     .split_once("expect:\n")
                     .map(|(_, lines)| undecorated(lines)),

@@ -140,7 +140,7 @@ impl Boot {
             note_family(pid, &mut family);
             watch(text, pid)
         });
-        let status = wait_or_kill(&mut child, Duration::from_secs(3));
+        let status = wait_or_kill(&mut child, Duration::from_secs(10));
         let mut ended = Ended {
             status,
             console,

@@ -87,7 +87,7 @@ impl Terminal {
 
     /// Waits until `text` shows after what was matched last.
     pub fn expect(&mut self, text: &str) -> Result<(), String> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             machine::note_family(self.child.id() as i32, &mut self.family);
             if let Some(at) = self.screen[self.matched..].find(text) {
@@ -124,10 +124,10 @@ impl Terminal {
         tcgetattr(&self.slave).map_err(|e| e.to_string())
     }
 
-    /// Waits for the end; `None` after 10 s (it is killed then). Also gives the
+    /// Waits for the end; `None` after 30 s (it is killed then). Also gives the
     /// processes that stayed behind.
     pub fn wait(&mut self) -> (Option<ExitStatus>, Vec<i32>) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         let mut status = None;
         while status.is_none() && Instant::now() < deadline {
             machine::note_family(self.child.id() as i32, &mut self.family);

@@ -134,7 +134,7 @@ impl Watchdog {
             .rsplit_once("@begin ")
             .and_then(|(_, rest)| rest.lines().next())
             .and_then(|name| self.timeouts.get(name.trim()));
-        let patience = u64::from(current.copied().unwrap_or(10)) + 15;
+        let patience = u64::from(current.copied().unwrap_or(30)) + 15;
         self.since.elapsed() < Duration::from_secs(patience)
     }
 }
