@@ -56,12 +56,15 @@ impl Drop for Pipe {
 }
 
 /// Opens the FIFO at `path`. Waits for the other side, except with O_NONBLOCK (a writer without readers is ENXIO)
-/// and for O_RDWR. ERESTARTSYS.
+/// and for O_RDWR and pipes of pipe(2). ERESTARTSYS.
 pub fn fifo_open(path: &Path, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
     let meta = path.inode().metadata()?;
     let pipe = pipe_of((meta.dev, meta.ino));
     let nonblock = flags.contains(OpenFlags::O_NONBLOCK);
     let (reads, writes) = (flags.readable(), flags.writable());
+    if pipe.nameless.load(Ordering::Relaxed) {
+        return Ok(Box::new(PipeEnd::new(&pipe, reads, writes)));
+    }
     if writes && !reads && nonblock && !pipe.has_readers() {
         return err(Errno::ENXIO);
     }

@@ -76,6 +76,8 @@ pub struct Pipe {
     partner_wait: WaitQueue,
     /// Who made it.
     uid: u32,
+    /// Of pipe(2), no FIFO: opened again through /proc, nobody waits for the other side.
+    nameless: AtomicBool,
     /// Device and inode number, where there is an inode.
     key: Option<(u64, u64)>,
 }
@@ -93,6 +95,7 @@ pub struct PipeEnd {
 pub fn create(flags: OpenFlags) -> (Arc<File>, Arc<File>) {
     let place = vfs::new_pseudo(vfs::Pseudo::Pipe, 0o010_600);
     let pipe = fifo::pipe_at(&place);
+    pipe.nameless.store(true, Ordering::Relaxed);
     let nonblock = flags & OpenFlags::O_NONBLOCK;
     let read = PipeEnd::new(&pipe, true, false);
     let write = PipeEnd::new(&pipe, false, true);
@@ -181,6 +184,7 @@ impl Pipe {
             read_wait: WaitQueue::new(),
             write_wait: WaitQueue::new(),
             partner_wait: WaitQueue::new(),
+            nameless: AtomicBool::new(false),
             key,
         })
     }
