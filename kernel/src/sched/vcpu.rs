@@ -367,6 +367,34 @@ pub fn yield_now() {
     fiber::suspend(Reason::Yield);
 }
 
+/// After a change of another task's affinity: it goes where it may run (kernel/sched/core.c:affine_move_task()).
+pub fn move_to_allowed(task: &Arc<Task>) {
+    let allowed = task.sched.allowed();
+    let mut state = task.sched.state.lock();
+    match state.run {
+        RunState::Queued => {
+            let mut left = false;
+            for (index, cpu) in cpus().iter().enumerate() {
+                if allowed & (1 << index) == 0 {
+                    let mut queue = cpu.queue.lock();
+                    let before = queue.tasks.len();
+                    queue.tasks.retain(|_, queued| !Arc::ptr_eq(queued, task));
+                    left |= queue.tasks.len() < before;
+                    cpu.queued.store(queue.tasks.len(), Ordering::SeqCst);
+                }
+            }
+            // One that a vCPU has just taken from its queue moves at the end of its slice.
+            if left {
+                enqueue(task, &mut state);
+            }
+        }
+        RunState::Running if allowed & (1 << task.sched.last_vcpu()) == 0 => {
+            mark_resched(task.sched.last_vcpu());
+        }
+        _ => {}
+    }
+}
+
 /// Goes on on a vCPU that the task may use: its affinity changed.
 pub fn migrate() {
     assert_none_held();

@@ -64,12 +64,10 @@ pub fn sched_setaffinity(cx: &mut Context, pid: i32, len: u32, mask: UserPtr<u8>
         return err(Errno::EINVAL);
     }
     target.sched.set_allowed(allowed);
-    if allowed & (1 << target.sched.last_vcpu()) == 0 {
-        if Arc::ptr_eq(&target, &cx.task) {
-            sched::migrate();
-        } else {
-            sched::mark_resched(target.sched.last_vcpu());
-        }
+    if !Arc::ptr_eq(&target, &cx.task) {
+        sched::move_to_allowed(&target);
+    } else if allowed & (1 << target.sched.last_vcpu()) == 0 {
+        sched::migrate();
     }
     Ok(())
 }
