@@ -117,7 +117,8 @@ pub fn start(root: Root, read_only: bool, init: Init, envp: Vec<Vec<u8>>) -> Res
         Root::Overlay { lower, options } => {
             let upper = tmpfs::TmpFs::new(tmpfs::Options {
                 mode: 0o755,
-                size: Some(pagecache::limit_bytes()),
+                // As any tmpfs: a full disk leaves programs memory to run in.
+                size: Some(pagecache::limit_bytes() / 2),
                 ..Default::default()
             });
             let (top, bottom) = (upper.root(), lower.root());
