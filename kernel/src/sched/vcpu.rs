@@ -474,11 +474,6 @@ pub fn with_guests_stopped<R>(access: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Ends the current fiber's claim on the CPU: returns only by the fiber finishing. For symmetry with [`spawn`].
-pub fn exit_current() {
-    assert_none_held();
-}
-
 fn start_ticking() {
     if !TICKING.swap(true, Ordering::SeqCst) {
         arm_tick();
@@ -539,12 +534,4 @@ pub fn nr_running() -> usize {
                 + usize::from(cpu.queue.lock().running_vruntime.is_some())
         })
         .sum()
-}
-
-/// Runnable tasks per vCPU, for load figures.
-pub fn load() -> Vec<usize> {
-    cpus()
-        .iter()
-        .map(|cpu| cpu.queued.load(Ordering::Relaxed))
-        .collect()
 }

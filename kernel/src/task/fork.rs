@@ -181,7 +181,6 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
             waited_children: Accounting::default(),
             did_exec: false,
             child_subreaper: false,
-            itimers: Default::default(),
         },
     );
     group

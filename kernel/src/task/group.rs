@@ -128,7 +128,6 @@ pub struct GroupInner {
     pub waited_children: Accounting,
     pub did_exec: bool,
     pub child_subreaper: bool,
-    pub itimers: crate::time::ItimerSlots,
 }
 
 /// A process.

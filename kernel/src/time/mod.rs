@@ -49,7 +49,3 @@ pub fn exit_timers(group: &Arc<ThreadGroup>) {
 pub fn exec_timers(group: &Arc<ThreadGroup>) {
     group.timers.posix.clear();
 }
-
-/// Placeholder of the guarded part of a process; the timers have locks of their own.
-#[derive(Default)]
-pub struct ItimerSlots {}

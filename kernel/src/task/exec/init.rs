@@ -40,7 +40,6 @@ fn init_group() -> Arc<ThreadGroup> {
             waited_children: Accounting::default(),
             did_exec: false,
             child_subreaper: false,
-            itimers: Default::default(),
         },
     )
 }
