@@ -4,7 +4,10 @@
 //! isn't on the list fails with EPERM. No privileges come back by executing something.
 
 use libc::*;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -86,6 +89,28 @@ const FILES: &[c_long] = &[
     SYS_select,
     SYS_pselect6,
 ];
+
+/// Consoles on ports and the management console.
+const SOCKETS: &[c_long] = &[
+    SYS_bind,
+    SYS_listen,
+    SYS_accept,
+    SYS_accept4,
+    SYS_connect,
+    SYS_shutdown,
+    SYS_sendto,
+    SYS_recvfrom,
+    SYS_sendmsg,
+    SYS_recvmsg,
+    SYS_getsockopt,
+    SYS_setsockopt,
+    SYS_getsockname,
+    SYS_getpeername,
+    SYS_socketpair,
+];
+
+/// Families that a new socket may be of.
+const FAMILIES: [c_int; 3] = [AF_UNIX, AF_INET, AF_INET6];
 
 const MEMORY: &[c_long] = &[
     SYS_mmap,
@@ -176,11 +201,18 @@ const FACTS: &[c_long] = &[
 
 /// Installs the list in all threads of the process, for good. Host errors: EINVAL or EACCES on hosts without seccomp.
 pub fn enter() -> io::Result<()> {
-    let rules: BTreeMap<i64, Vec<_>> = [FILES, MEMORY, PROCESSES, FACTS]
+    let mut rules: BTreeMap<i64, Vec<_>> = [FILES, SOCKETS, MEMORY, PROCESSES, FACTS]
         .concat()
         .into_iter()
         .map(|number| (number, Vec::new()))
         .collect();
+    let families = FAMILIES.map(|family| {
+        let is =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family as u64)?;
+        SeccompRule::new(vec![is])
+    });
+    let families = families.into_iter().collect::<Result<_, _>>();
+    rules.insert(SYS_socket, families.map_err(io::Error::other)?);
     let refuse = SeccompAction::Errno(EPERM as u32);
     let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)
         .map_err(io::Error::other)?;
