@@ -125,6 +125,16 @@ pub fn watch(fd: BorrowedFd<'_>, saved: &Attributes, ours: &Attributes) {
     }
 }
 
+/// The terminal with this device number has its attributes back: the guardian lets go of it. Nothing without a guardian.
+pub fn forget(device: u64) {
+    let guardian = GUARDIAN.lock().expect("nothing panics with it held");
+    if let Some(guardian) = &*guardian {
+        let message = device.to_ne_bytes();
+        // As above.
+        let _gone = rustix::net::send(&guardian.socket, &message, SendFlags::NOSIGNAL);
+    }
+}
+
 /// All terminals are restored: the guardian ends, and is waited for.
 pub fn dismiss() {
     let guardian = GUARDIAN.lock().expect("nothing panics with it held").take();
@@ -164,10 +174,16 @@ fn guard(socket: &OwnedFd) -> ! {
                     _ => None,
                 });
                 if let (Some(fd), true) = (fd, terminals.len() < TERMINALS) {
+                    terminals.retain(|(old, ..)| device(old) != device(&fd));
                     let saved = Attributes::from_bytes(&message[..size]);
                     let ours = Attributes::from_bytes(&message[size..]);
                     terminals.push((fd, saved, ours));
                 }
+            }
+            Ok(got) if got.bytes == size_of::<u64>() => {
+                let mut number = [0; size_of::<u64>()];
+                number.copy_from_slice(&message[..size_of::<u64>()]);
+                terminals.retain(|(fd, ..)| device(fd) != Some(u64::from_ne_bytes(number)));
             }
             Ok(got) if got.bytes == 1 => break,
             _ => {
@@ -183,6 +199,10 @@ fn guard(socket: &OwnedFd) -> ! {
     }
     // SAFETY: ends the process without running what the parent registered for its exit.
     unsafe { libc::_exit(0) }
+}
+
+fn device(fd: &OwnedFd) -> Option<u64> {
+    rustix::fs::fstat(fd).ok().map(|stat| stat.st_rdev)
 }
 
 fn become_guardian(socket: &OwnedFd) {

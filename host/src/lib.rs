@@ -4,8 +4,12 @@
 pub mod descriptor;
 pub mod event;
 pub mod guardian;
+pub mod handover;
+pub mod launcher;
+pub mod pty;
 pub mod sandbox;
 pub mod signals;
+pub mod tcp;
 pub mod terminal;
 pub mod tree;
 

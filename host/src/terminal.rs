@@ -86,6 +86,7 @@ impl Drop for RawMode {
             if raw.users == 0 {
                 raw.restore();
                 all.remove(&self.device);
+                guardian::forget(self.device);
             }
         }
     }

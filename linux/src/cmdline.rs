@@ -27,8 +27,15 @@ pub struct Options {
     /// Bytes; None for the default.
     pub mem: Option<u64>,
     pub ncpus: usize,
-    /// `con=` and `conN=` as given: number (None for all) and channel.
-    pub consoles: Vec<(Option<u32>, String)>,
+    /// What stands behind `con` and `ssl` (true), as given: `1=pts`.
+    pub lines: Vec<(bool, String)>,
+    /// `console=`, in order.
+    pub console: Vec<String>,
+    pub ssl_non_raw: bool,
+    /// `xterm=`.
+    pub xterm: Option<String>,
+    /// `stderr=1`.
+    pub stderr: bool,
     pub umid: Option<String>,
     pub uml_dir: Option<PathBuf>,
     pub hostfs_root: Option<String>,
@@ -54,10 +61,8 @@ const LATER: &[(&str, &str)] = &[
     ("ubd", "disks"),
     ("eth", "network devices"),
     ("vec", "network devices"),
-    ("ssl", "serial lines"),
     ("mconsole", "the management console"),
     ("initrd=", "initial RAM disks"),
-    ("xterm=", "terminal emulator windows"),
     ("iomem=", "I/O memory"),
     ("virtio_uml.", "virtio devices"),
     ("time-travel", "time travel"),
@@ -83,7 +88,11 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
         init: None,
         mem: None,
         ncpus: 1,
-        consoles: Vec::new(),
+        lines: Vec::new(),
+        console: Vec::new(),
+        ssl_non_raw: false,
+        xterm: None,
+        stderr: false,
         umid: None,
         uml_dir: None,
         hostfs_root: None,
@@ -95,7 +104,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
         cmdline: String::new(),
     };
     let mut forwarded: Vec<&str> = Vec::new();
-    let (mut root, mut fstype, mut flags, mut console) = (None, None, None, false);
+    let (mut root, mut fstype, mut flags) = (None, None, None);
     let mut rest = args.iter().enumerate();
     while let Some((i, arg)) = rest.next() {
         if i == 0 && arg.starts_with(' ') {
@@ -151,19 +160,21 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
             ("ro", None) => o.read_only = true,
             ("rw", None) => o.read_only = false,
             ("init", Some(path)) => o.init = Some(path.to_owned()),
-            ("console", Some(_)) => console = true,
+            ("console", Some(device)) => o.console.push(device.to_owned()),
+            ("xterm", Some(emulator)) => {
+                o.xterm = Some(emulator.to_owned());
+                continue;
+            }
+            ("stderr", Some(keep)) => o.stderr = keep != "0",
+            ("ssl-non-raw", None) => o.ssl_non_raw = true,
             // A panic ends the process at once whatever the number says.
             ("panic", Some(n)) => {
                 n.parse::<i64>()
                     .map_err(|_| format!("option '{arg}': '{n}' is not a number of seconds"))?;
             }
-            _ if key.starts_with("con") && console_number(key).is_some() => {
-                let channel = value.ok_or_else(|| {
-                    format!("option '{arg}': a channel is missing; write {key}=<channel>, for example {key}=fd:0,fd:1")
-                })?;
-                o.consoles
-                    .push((console_number(key).flatten(), channel.to_owned()));
-            }
+            // Always ours, whatever stands behind: the driver complains in the kernel log.
+            _ if arg.starts_with("con") => o.lines.push((false, arg[3..].to_owned())),
+            _ if arg.starts_with("ssl") => o.lines.push((true, arg[3..].to_owned())),
             ("debug" | "single" | "rootwait" | "nosmp", None) | ("loglevel", Some(_)) => {
                 if arg == "single" {
                     o.init_args.push(arg.clone());
@@ -180,7 +191,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
     if root.is_none() {
         line += " root=98:0";
     }
-    if !console {
+    if o.console.is_empty() {
         line += " console=tty0";
     }
     if line.len() >= CMDLINE_MAX {
@@ -189,15 +200,6 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
     o.cmdline = line.trim_start().to_owned();
     o.root = choose_root(root, fstype, flags, root_fs_here)?;
     Ok(Parsed::Boot(Box::new(o)))
-}
-
-fn console_number(key: &str) -> Option<Option<u32>> {
-    let digits = key.strip_prefix("con")?;
-    if digits.is_empty() {
-        Some(None)
-    } else {
-        digits.parse().ok().map(Some)
-    }
 }
 
 fn choose_root(
@@ -310,9 +312,31 @@ mod tests {
         assert_eq!(o.mem, Some(64 << 20));
         assert_eq!(o.ncpus, 2);
         assert_eq!(
-            o.consoles,
-            [(None, "null".to_owned()), (Some(0), "fd:0,fd:1".to_owned())]
+            o.lines,
+            [
+                (false, "=null".to_owned()),
+                (false, "0=fd:0,fd:1".to_owned())
+            ]
         );
+    }
+
+    #[test]
+    fn consoles_and_serial_lines() {
+        let o = boot(&[
+            "xterm=a,-b,-c",
+            "ssl3=pts",
+            "ssl-non-raw",
+            "console=ttyS3",
+            "stderr=1",
+        ]);
+        assert_eq!(
+            o.cmdline,
+            "ssl3=pts ssl-non-raw console=ttyS3 stderr=1 root=98:0"
+        );
+        assert_eq!(o.lines, [(true, "3=pts".to_owned())]);
+        assert_eq!(o.console, ["ttyS3"]);
+        assert_eq!(o.xterm.as_deref(), Some("a,-b,-c"));
+        assert!(o.ssl_non_raw && o.stderr);
     }
 
     #[test]
@@ -320,7 +344,6 @@ mod tests {
         for option in [
             "ubd0=root_fs",
             "eth0=daemon",
-            "ssl=pty",
             "initrd=x",
             "mconsole=notify:/x",
             "root=/dev/ubda",

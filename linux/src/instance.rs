@@ -44,6 +44,12 @@ impl Instance {
         None
     }
 
+    /// The machine's name.
+    pub fn umid(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     fn take(base: &Path, name: &str) -> Result<Instance, String> {
         let dir = base.join(name);
         let made = rustix::fs::mkdir(&dir, Mode::from_raw_mode(0o755));

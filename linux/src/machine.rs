@@ -2,7 +2,7 @@
 
 use crate::cmdline::{Options, Root};
 use crate::instance::Instance;
-use drivers::console::{self, ConsoleConfig};
+use drivers::console::{self, ConsoleConfig, Emulator};
 use drivers::hostfs::{self, Confinement, HostFs};
 use host::EventLoop;
 use kernel::boot::{self, Init};
@@ -103,12 +103,18 @@ fn host_memory() -> u64 {
 }
 
 fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
+    host::descriptor::note_inherited();
+    host::signals::block().map_err(|e| format!("the host refuses a signal mask: {e}"))?;
+    let config = console_config(options);
+    let failed = |e: std::io::Error| format!("the host refuses a process: {e}");
+    if console::has_display() {
+        host::launcher::start().map_err(failed)?;
+    }
+    if !host::terminal::standard_terminals().is_empty() || config.takes_terminals() {
+        host::guardian::start().map_err(failed)?;
+    }
     // Modes of host files are the guest's, whose umask has been applied.
     rustix::process::umask(rustix::fs::Mode::empty());
-    host::signals::block().map_err(|e| format!("the host refuses a signal mask: {e}"))?;
-    if !host::terminal::standard_terminals().is_empty() {
-        host::guardian::start().map_err(|e| format!("the host refuses a process: {e}"))?;
-    }
     let platform = Platform::start(Config {
         ncpus: options.ncpus,
         fiber_stack: FIBER_STACK,
@@ -126,8 +132,11 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
         append: options.hostfs_append,
     };
     hostfs::init(confinement);
-    consoles(options)?;
+    consoles(&config)?;
     let instance = Instance::claim(options.umid.as_deref(), options.uml_dir.as_deref());
+    if let Some(instance) = &instance {
+        console::set_umid(&instance.umid());
+    }
     let root = match &options.root {
         Root::HostTree => {
             let lower = HostFs::host_tree().map_err(|e| {
@@ -219,17 +228,26 @@ fn environment(options: &Options) -> Vec<Vec<u8>> {
     env.into_iter().map(String::into_bytes).collect()
 }
 
-/// Joins the consoles to the host, as the command line says, and answers the host's signals.
-fn consoles(options: &Options) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("the host refuses an event loop: {e}");
-    let events = EventLoop::start().map_err(failed)?;
+fn console_config(options: &Options) -> ConsoleConfig {
     let mut config = ConsoleConfig::default();
     config.loglevel = options.quiet.then_some(QUIET_LOGLEVEL);
-    for (number, channel) in &options.consoles {
-        let number = number.map_or_else(String::new, |n| n.to_string());
-        config.add(false, &format!("{number}={channel}"));
+    config.console = options.console.clone();
+    config.ssl_non_raw = options.ssl_non_raw;
+    config.stderr = options.stderr;
+    if let Some(xterm) = &options.xterm {
+        config.xterm = Emulator::parse(xterm);
     }
-    console::init(&config, &events)?;
+    for (serial, rest) in &options.lines {
+        config.add(*serial, rest);
+    }
+    config
+}
+
+/// Joins the consoles to the host, as the command line says, and answers the host's signals.
+fn consoles(config: &ConsoleConfig) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("the host refuses an event loop: {e}");
+    let events = EventLoop::start().map_err(failed)?;
+    console::init(config, &events)?;
     let watch = console::handle_signals(&events, |wishes| {
         if wishes > 1 {
             console::finish();

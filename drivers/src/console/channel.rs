@@ -1,8 +1,7 @@
-//! Channels: the host's end of a console or serial line, and the grammar that names them.
+//! The grammar of channels: what a console or serial line may be joined to.
 
-use host::descriptor::{self, Descriptor, Direction, Kind};
-use std::io;
-use std::sync::Arc;
+use std::fmt;
+use std::path::PathBuf;
 
 /// What one side of a line is joined to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,13 +10,24 @@ pub enum Channel {
     Fd(i32),
     /// Nothing comes, and what goes there vanishes.
     Null,
+    /// A client of this TCP port.
+    Port(u16),
+    /// A pseudo terminal of the BSD kind.
+    Pty,
+    /// A pseudo terminal.
+    Pts,
+    /// A terminal of the host.
+    Tty(PathBuf),
+    /// A new window of a terminal emulator.
+    Xterm,
 }
 
 /// Input and output of a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pair {
     pub input: Channel,
-    pub output: Channel,
+    /// None: the same as the input, opened once.
+    pub output: Option<Channel>,
 }
 
 /// What a configuration says.
@@ -28,98 +38,131 @@ pub enum Setting {
     Channels(Pair),
 }
 
-/// Why a channel can't be had.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// It makes no sense; the texts go to the kernel log in this order.
-    Malformed(Vec<String>),
-    /// A kind of channel that this version doesn't have, by keyword.
-    Missing(&'static str),
-}
+pub const UNPARSABLE: &str = "failed to parse channel pair";
 
-/// Keywords of channels that are known and not there yet, in the order of matching.
-const MISSING: [&str; 5] = ["port", "pty", "pts", "tty", "xterm"];
-const UNPARSABLE: &str = "failed to parse channel pair";
-
-/// `<in-and-out>` or `<in>,<out>`.
-pub fn parse(text: &str) -> Result<Setting, Refusal> {
+/// `<in-and-out>` or `<in>,<out>`. Err: a line for the kernel log that says more, if there is one.
+pub fn parse(text: &str) -> Result<Setting, Option<String>> {
     if text == "none" {
         return Ok(Setting::Absent);
     }
     let (input, output) = match text.split_once(',') {
-        Some((input, output)) => (single(input)?, single(output)?),
-        None => {
-            let both = single(text)?;
-            (both.clone(), both)
-        }
+        Some((input, output)) => (single(input)?, Some(single(output)?)),
+        None => (single(text)?, None),
     };
     Ok(Setting::Channels(Pair { input, output }))
 }
 
-fn malformed(lines: &[String]) -> Refusal {
-    let mut all = lines.to_vec();
-    all.push(UNPARSABLE.into());
-    Refusal::Malformed(all)
-}
-
-fn single(text: &str) -> Result<Channel, Refusal> {
+fn single(text: &str) -> Result<Channel, Option<String>> {
+    let argument = |rest: &str| rest.strip_prefix(':').map(str::to_owned);
     if let Some(rest) = text.strip_prefix("fd") {
-        let Some(number) = rest.strip_prefix(':') else {
-            let line = "fd_init : channel type 'fd' must specify a file descriptor";
-            return Err(malformed(&[line.into()]));
-        };
+        let number = argument(rest)
+            .ok_or("fd_init : channel type 'fd' must specify a file descriptor".to_owned())?;
         return match number.parse() {
             Ok(fd) if fd >= 0 => Ok(Channel::Fd(fd)),
-            _ => Err(malformed(&[format!(
+            _ => Err(Some(format!(
                 "fd_init : couldn't parse file descriptor '{number}'"
-            )])),
+            ))),
         };
     }
     if text.starts_with("null") {
         return Ok(Channel::Null);
     }
-    match MISSING.into_iter().find(|word| text.starts_with(word)) {
-        Some(word) => Err(Refusal::Missing(word)),
-        None => Err(malformed(&[])),
+    if let Some(rest) = text.strip_prefix("port") {
+        let port = argument(rest)
+            .ok_or("port_init : channel type 'port' must specify a port number".to_owned())?;
+        return match number(&port).and_then(|n| u16::try_from(n).ok()) {
+            Some(n) if n > 0 => Ok(Channel::Port(n)),
+            _ => Err(Some(format!("port_init : couldn't parse port '{port}'"))),
+        };
+    }
+    if text.starts_with("pty") {
+        return Ok(Channel::Pty);
+    }
+    if text.starts_with("pts") {
+        return Ok(Channel::Pts);
+    }
+    if let Some(rest) = text.strip_prefix("tty") {
+        return match argument(rest).filter(|path| !path.is_empty()) {
+            Some(path) => Ok(Channel::Tty(path.into())),
+            None => Err(Some(
+                "tty_init : channel type 'tty' must specify a device".into(),
+            )),
+        };
+    }
+    if text.starts_with("xterm") {
+        return Ok(Channel::Xterm);
+    }
+    Err(None)
+}
+
+/// A number as C has them: decimal, 0x hexadecimal, 0 octal.
+pub fn number(text: &str) -> Option<u32> {
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        u32::from_str_radix(hex, 16).ok()
+    } else if text.len() > 1 && text.starts_with('0') {
+        u32::from_str_radix(&text[1..], 8).ok()
+    } else if text.starts_with('+') {
+        None
+    } else {
+        text.parse().ok()
     }
 }
 
-/// One side, open.
-pub enum End {
-    Null,
-    Open(Arc<Descriptor>),
+impl fmt::Display for Channel {
+    /// As the configuration of a line that isn't open is told: a port's number comes with a client.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Channel::Fd(number) => write!(f, "fd:{number}"),
+            Channel::Null => f.write_str("null"),
+            Channel::Port(_) => f.write_str("port"),
+            Channel::Pty => f.write_str("pty"),
+            Channel::Pts => f.write_str("pts"),
+            Channel::Tty(path) => write!(f, "tty:{}", path.display()),
+            Channel::Xterm => f.write_str("xterm"),
+        }
+    }
 }
 
 impl Channel {
-    /// EBADF for a descriptor that isn't open or goes the other way.
-    pub fn open(&self, direction: Direction) -> io::Result<End> {
+    /// Whether somebody at a terminal is, or will be, at the other end.
+    pub fn is_terminal(&self) -> bool {
         match self {
-            Channel::Null => Ok(End::Null),
-            Channel::Fd(number) => Ok(End::Open(Arc::new(descriptor::by_number(
-                *number, direction,
-            )?))),
+            Channel::Fd(number) => host::descriptor::is_terminal(*number),
+            Channel::Null => false,
+            _ => true,
         }
+    }
+
+    /// Whether opening it waits for somebody.
+    pub fn waits(&self) -> bool {
+        matches!(self, Channel::Port(_) | Channel::Xterm)
     }
 }
 
-impl End {
-    pub fn descriptor(&self) -> Option<&Arc<Descriptor>> {
-        match self {
-            End::Null => None,
-            End::Open(descriptor) => Some(descriptor),
+impl Pair {
+    pub fn both(channel: Channel) -> Pair {
+        Pair {
+            input: channel,
+            output: None,
         }
     }
 
-    /// The descriptor, if it is a terminal.
-    pub fn terminal(&self) -> Option<&Arc<Descriptor>> {
-        self.descriptor()
-            .filter(|d| host::terminal::is_terminal(&d.fd))
+    pub fn output(&self) -> &Channel {
+        self.output.as_ref().unwrap_or(&self.input)
     }
 
-    /// Whether the event loop can watch it.
-    pub fn is_watchable(&self) -> bool {
-        self.descriptor()
-            .is_some_and(|d| matches!(d.kind, Kind::Nonblocking | Kind::Socket))
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        std::iter::once(&self.input).chain(&self.output)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.input.fmt(f)?;
+        match &self.output {
+            Some(output) => write!(f, ",{output}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -127,23 +170,56 @@ impl End {
 mod tests {
     use super::*;
 
-    fn pair(input: Channel, output: Channel) -> Result<Setting, Refusal> {
+    fn pair(input: Channel, output: Option<Channel>) -> Result<Setting, Option<String>> {
         Ok(Setting::Channels(Pair { input, output }))
     }
 
     #[test]
     fn grammar() {
         use Channel::*;
-        assert_eq!(parse("fd:3"), pair(Fd(3), Fd(3)));
-        assert_eq!(parse("fd:0,fd:1"), pair(Fd(0), Fd(1)));
-        assert_eq!(parse("null,fd:1"), pair(Null, Fd(1)));
+        assert_eq!(parse("fd:3"), pair(Fd(3), None));
+        assert_eq!(parse("fd:0,fd:1"), pair(Fd(0), Some(Fd(1))));
+        assert_eq!(parse("null,fd:1"), pair(Null, Some(Fd(1))));
         assert_eq!(parse("none"), Ok(Setting::Absent));
-        assert_eq!(parse("pts"), Err(Refusal::Missing("pts")));
-        assert_eq!(parse("fd:0,xterm"), Err(Refusal::Missing("xterm")));
-        for bad in ["", "foo", "fd:0,", ",fd:1", "fd", "fd:", "fd:x", "fd:-1"] {
-            assert!(
-                matches!(parse(bad), Err(Refusal::Malformed(lines)) if lines.last().unwrap() == UNPARSABLE)
-            );
+        assert_eq!(parse("pts"), pair(Pts, None));
+        assert_eq!(parse("pty"), pair(Pty, None));
+        assert_eq!(parse("port:0x10"), pair(Port(16), None));
+        let tty = Tty("/dev/tty2".into());
+        assert_eq!(parse("tty:/dev/tty2,xterm"), pair(tty, Some(Xterm)));
+    }
+
+    #[test]
+    fn complaints() {
+        for (text, words) in [
+            ("fd", "fd_init : channel type 'fd' must specify"),
+            ("fd:", "fd_init : couldn't parse file descriptor ''"),
+            ("fd:x", "fd_init : couldn't parse file descriptor 'x'"),
+            ("fd:-1", "fd_init : couldn't parse file descriptor '-1'"),
+            ("port", "port_init : channel type 'port' must specify"),
+            ("port:80a", "port_init : couldn't parse port '80a'"),
+            ("port:65536", "port_init : couldn't parse port '65536'"),
+            ("port:0", "port_init : couldn't parse port '0'"),
+            ("tty", "tty_init : channel type 'tty' must specify a device"),
+            (
+                "tty:",
+                "tty_init : channel type 'tty' must specify a device",
+            ),
+        ] {
+            let said = parse(text).unwrap_err().unwrap_or_default();
+            assert!(said.starts_with(words), "{text}: {said}");
+        }
+        for bad in ["", "foo", "fd:0,", ",fd:1", "none,none", "socket:/x"] {
+            assert_eq!(parse(bad), Err(None), "{bad}");
+        }
+    }
+
+    #[test]
+    fn configurations_are_told_as_they_were_given() {
+        for text in ["fd:0,fd:1", "pts", "xterm", "tty:/dev/tty3", "null,pty"] {
+            let Ok(Setting::Channels(pair)) = parse(text) else {
+                panic!("{text}");
+            };
+            assert_eq!(pair.to_string(), text);
         }
     }
 }

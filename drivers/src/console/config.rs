@@ -1,48 +1,41 @@
-//! `con=`, `conN=`, `ssl=`, `sslN=`: which device gets which channel.
+//! `con=`, `conN=`, `ssl=`, `sslN=` and what goes with them: which device gets which channel.
 
-use super::channel::{self, Refusal, Setting};
-use kernel::tty::{CONSOLES, Kind, SERIALS};
+use super::channel::{self, Channel, Setting, number};
+use super::open::Name;
+use super::xterm::Emulator;
+use kernel::tty::{CONSOLES, SERIALS};
 use std::collections::BTreeMap;
 
 /// The command line's part about consoles and serial lines.
 #[derive(Default, Debug)]
 pub struct ConsoleConfig {
-    single: BTreeMap<(bool, u32), String>,
+    single: BTreeMap<Name, String>,
     general: BTreeMap<bool, String>,
     /// Lines for the kernel log about options that make no sense.
     complaints: Vec<String>,
     /// Lines of the kernel log below this level are printed on the console: 7, or 4 with `quiet`.
     pub loglevel: Option<u8>,
-    /// `console=` options, in order: the last one is /dev/console.
+    /// `console=` options, in order: the log goes to each, the last one is /dev/console.
     pub console: Vec<String>,
+    /// `ssl-non-raw`: terminals of serial lines stay as they are.
+    pub ssl_non_raw: bool,
+    /// `xterm=`.
+    pub xterm: Emulator,
+    /// `stderr=1`: the log goes to standard error as well.
+    pub stderr: bool,
 }
 
-fn word(serial: bool) -> &'static str {
-    if serial { "serial line" } else { "console" }
-}
-
-fn option(serial: bool) -> &'static str {
-    if serial { "ssl" } else { "con" }
-}
-
-fn number(text: &str) -> Option<u32> {
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        u32::from_str_radix(hex, 16).ok()
-    } else if text.len() > 1 && text.starts_with('0') {
-        u32::from_str_radix(&text[1..], 8).ok()
-    } else {
-        text.parse().ok()
-    }
+/// How many devices a class has.
+pub fn count(serial: bool) -> u32 {
+    if serial { SERIALS } else { CONSOLES }
 }
 
 impl ConsoleConfig {
     /// Takes what stands behind `con` (or `ssl`, when `serial`) in an option: `=pts`, `0=fd:0,fd:1`.
     pub fn add(&mut self, serial: bool, rest: &str) {
+        let word = if serial { "serial line" } else { "console" };
         let failed = |why: &str| {
-            format!(
-                "Failed to set up {} with configuration string \"{rest}\" : {why}",
-                word(serial)
-            )
+            format!("Failed to set up {word} with configuration string \"{rest}\" : {why}")
         };
         let Some((digits, channel)) = rest.split_once('=') else {
             return self.complaints.push(failed("Couldn't parse device number"));
@@ -51,71 +44,50 @@ impl ConsoleConfig {
             self.general.insert(serial, channel.into());
             return;
         }
-        let limit = if serial { SERIALS } else { CONSOLES };
         match number(digits) {
             None => self.complaints.push(failed("Couldn't parse device number")),
-            Some(n) if n >= limit => self.complaints.push(failed("Device number out of range")),
-            Some(n) => {
-                self.single.insert((serial, n), channel.into());
+            Some(n) if n >= count(serial) => {
+                self.complaints.push(failed("Device number out of range"));
+            }
+            Some(index) => {
+                self.single.insert(Name { serial, index }, channel.into());
             }
         }
     }
 
-    /// The text that says what device `n` is joined to; None when the default, which this version doesn't have, holds.
-    fn text(&self, serial: bool, n: u32) -> Option<&str> {
-        let own = self.single.get(&(serial, n));
-        let default = (!serial && n == 0).then_some("fd:0,fd:1");
-        own.or_else(|| self.general.get(&serial))
-            .map(String::as_str)
-            .or(default)
+    /// The text that says what a device is joined to.
+    pub(super) fn text(&self, name: Name) -> &str {
+        let given = self.single.get(&name).or(self.general.get(&name.serial));
+        match given {
+            Some(text) => text,
+            None if name.serial => "pty",
+            None if name.index == 0 => "fd:0,fd:1",
+            None => "xterm",
+        }
     }
 
-    /// The devices that are there, with their channels, and lines for the kernel log. Err: a channel that this version
-    /// doesn't have, as a message for the user.
-    pub(super) fn resolve(&self) -> Result<(Vec<(Kind, u32, channel::Pair)>, Vec<String>), String> {
-        let mut lines = self.complaints.clone();
-        let mut devices = Vec::new();
-        for (serial, count) in [(false, CONSOLES), (true, SERIALS)] {
-            for n in 0..count {
-                let Some(text) = self.text(serial, n) else {
-                    continue;
-                };
-                let failed = |why: &str| format!("setup_one_line failed for device {n} : {why}");
-                match channel::parse(text) {
-                    Ok(Setting::Channels(pair)) => {
-                        let kind = if serial { Kind::Serial } else { Kind::Console };
-                        devices.push((kind, n, pair));
-                    }
-                    Ok(Setting::Absent) => lines.push(failed("configured as 'none'")),
-                    Err(Refusal::Malformed(mut why)) => {
-                        let last = why.pop().unwrap_or_default();
-                        lines.extend(why);
-                        lines.push(failed(&last));
-                    }
-                    Err(Refusal::Missing(keyword)) => {
-                        return Err(format!(
-                            "{}{n}={text}: channel '{keyword}' is not available in this version; \
-                             use fd:N, fd:IN,fd:OUT, null or none",
-                            option(serial)
-                        ));
-                    }
-                }
-            }
-        }
-        Ok((devices, lines))
+    pub(super) fn complaints(&self) -> &[String] {
+        &self.complaints
+    }
+
+    /// Whether it names terminals of the host that must get their attributes back, beside the standard ones.
+    pub fn takes_terminals(&self) -> bool {
+        let mut texts = self.single.values().chain(self.general.values());
+        texts.any(|text| match channel::parse(text) {
+            Ok(Setting::Channels(pair)) => pair
+                .channels()
+                .any(|c| matches!(c, Channel::Tty(_) | Channel::Fd(3..))),
+            _ => false,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channel::{Channel, Pair};
 
-    fn one(channel: Channel) -> Pair {
-        Pair {
-            input: channel.clone(),
-            output: channel,
-        }
+    fn name(serial: bool, index: u32) -> Name {
+        Name { serial, index }
     }
 
     #[test]
@@ -123,39 +95,33 @@ mod tests {
         for options in [["1=null", "=fd:5"], ["=fd:5", "1=null"]] {
             let mut config = ConsoleConfig::default();
             options.iter().for_each(|o| config.add(false, o));
-            let (devices, lines) = config.resolve().unwrap();
-            assert!(lines.is_empty());
-            assert_eq!(devices.len(), CONSOLES as usize);
-            assert_eq!(devices[0].2, one(Channel::Fd(5)));
-            assert_eq!(devices[1].2, one(Channel::Null));
+            assert_eq!(config.text(name(false, 0)), "fd:5");
+            assert_eq!(config.text(name(false, 1)), "null");
+            assert_eq!(config.text(name(true, 1)), "pty");
         }
+    }
+
+    #[test]
+    fn what_nobody_configures() {
+        let config = ConsoleConfig::default();
+        assert_eq!(config.text(name(false, 0)), "fd:0,fd:1");
+        assert_eq!(config.text(name(false, 15)), "xterm");
+        assert_eq!(config.text(name(true, 63)), "pty");
     }
 
     #[test]
     fn complaints_have_the_original_words() {
         let mut config = ConsoleConfig::default();
         config.add(false, "20=pts");
-        config.add(false, "3=foo");
         config.add(true, "x");
-        config.add(true, "0x1=none");
-        let (devices, lines) = config.resolve().unwrap();
-        assert_eq!(devices.len(), 1);
+        config.add(true, "0x40=none");
         assert_eq!(
-            lines,
+            config.complaints(),
             [
                 "Failed to set up console with configuration string \"20=pts\" : Device number out of range",
                 "Failed to set up serial line with configuration string \"x\" : Couldn't parse device number",
-                "setup_one_line failed for device 3 : failed to parse channel pair",
-                "setup_one_line failed for device 1 : configured as 'none'",
+                "Failed to set up serial line with configuration string \"0x40=none\" : Device number out of range",
             ]
         );
-    }
-
-    #[test]
-    fn missing_channels_are_refused_by_name() {
-        let mut config = ConsoleConfig::default();
-        config.add(true, "2=port:9000");
-        let message = config.resolve().unwrap_err();
-        assert!(message.starts_with("ssl2=port:9000: channel 'port' is not available"));
     }
 }

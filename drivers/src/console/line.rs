@@ -1,376 +1,286 @@
-//! A line: a terminal of the guest joined to channels of the host.
+//! A line: a numbered terminal of the guest, what it is configured with, and its open channels while it has some.
 //!
-//! Output goes through a bounded queue that is written as far as the host takes it at once, the rest when the event
-//! loop says so: no reader of ours, slow or dead, ever blocks a vCPU. Input is only taken while the guest has the terminal
-//! open and has room. Descriptors that the event loop can't watch get a thread.
+//! Channels are opened at the guest's first open and closed at its last close or when the host's end is lost (a hang-up), so a line
+//! that nobody uses costs nothing. The machine's console is the exception: it is opened at boot, if that doesn't wait for anybody, and kept.
+//!
+//! **Viewers.** Beside its channel a line may have any number of [`Viewer`]s: [`Line::attach_viewer`] gives them a copy of everything that
+//! goes out, [`Line::inject`] takes what they type, whether a channel is open or not. `super::line` finds a line by name.
+//!
+//! Locks, outermost first: `gate`, `wire`. The terminal's lock may be held by those who call the driver, so `gate` is taken only by
+//! [`Driver::open`], [`Driver::close`] and others without it. Nothing is logged with a lock held, since the log is printed here.
 
-use super::channel::{End, Pair};
-use abi::tty::Winsize;
-use host::descriptor::{Descriptor, Direction};
-use host::terminal::RawMode;
-use host::{EventLoop, Interest, Watch};
+use super::channel::Pair;
+use super::open::{self, Name};
+use super::wire::{LOG_EXTRA, QUEUE, Wire};
+use kernel::sync::{Deadline, WaitQueue};
 use kernel::tty::{Tty, TtyDriver};
 use std::collections::VecDeque;
-use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-/// Bytes of guest output that wait for the host, at most.
-const QUEUE: usize = 16 << 10;
-/// Bytes of kernel log that may wait beyond that.
-const LOG_EXTRA: usize = 256 << 10;
-const READ: usize = 4096;
-/// Stack of a thread that only moves bytes.
-const STACK: usize = 128 << 10;
+/// How long a last close waits for a reader of the host that takes nothing, nanoseconds.
+const LINGER_NS: u64 = 2_000_000_000;
 
-#[derive(Default)]
-struct Output {
-    queue: VecDeque<u8>,
-    /// The host end is gone: output vanishes.
-    broken: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Closed,
+    /// Somebody opens the channels, and may sleep over it.
+    Opening,
+    Open,
 }
 
-#[derive(Default)]
-struct Input {
-    /// The guest has the terminal open.
-    open: bool,
-    /// The terminal had no room: wait for `unthrottle`.
-    throttled: bool,
-    ended: bool,
+struct Gate {
+    phase: Phase,
+    pair: Pair,
+}
+
+/// Somebody who sees a line's output beside its channel.
+pub trait Viewer: Send + Sync {
+    /// Output of the guest and of the kernel, in order. Called with locks held: takes a copy and returns.
+    fn output(&self, bytes: &[u8]);
 }
 
 /// One line.
 pub struct Line {
-    input: End,
-    output: End,
-    out: Mutex<Output>,
-    /// Output was written, or there is some for the writing thread.
-    out_changed: Condvar,
-    inp: Mutex<Input>,
-    inp_changed: Condvar,
-    tty: OnceLock<Weak<Tty>>,
-    input_watch: OnceLock<Watch>,
-    output_watch: OnceLock<Watch>,
-    raw: Mutex<Option<RawMode>>,
+    pub name: Name,
+    tty: Mutex<Weak<Tty>>,
+    gate: Mutex<Gate>,
+    /// The phase changed, or output moved on.
+    moved: WaitQueue,
+    wire: Mutex<Option<Arc<Wire>>>,
+    /// The kernel log is printed here.
+    console: AtomicBool,
+    /// What was printed before the channels were open; only a console's.
+    early: Mutex<VecDeque<u8>>,
+    viewers: Mutex<Vec<Arc<dyn Viewer>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Byte queues and flags are whole at every moment.
+    // No change here is done by halves.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Line {
-    /// Opens the channels. A terminal that is the input becomes raw.
-    pub fn open(pair: &Pair, events: &EventLoop) -> io::Result<Arc<Line>> {
-        let line = Arc::new(Line {
-            input: pair.input.open(Direction::In)?,
-            output: pair.output.open(Direction::Out)?,
-            out: Mutex::default(),
-            out_changed: Condvar::new(),
-            inp: Mutex::default(),
-            inp_changed: Condvar::new(),
-            tty: OnceLock::new(),
-            input_watch: OnceLock::new(),
-            output_watch: OnceLock::new(),
-            raw: Mutex::new(None),
-        });
-        if let Some(terminal) = line.input.terminal() {
-            *lock(&line.raw) = Some(RawMode::enter(&terminal.fd)?);
-        }
-        line.start_output(events)?;
-        line.start_input(events)?;
-        Ok(line)
+    pub fn new(name: Name, pair: Pair) -> Arc<Line> {
+        Arc::new(Line {
+            name,
+            tty: Mutex::default(),
+            gate: Mutex::new(Gate {
+                phase: Phase::Closed,
+                pair,
+            }),
+            moved: WaitQueue::new(),
+            wire: Mutex::default(),
+            console: AtomicBool::new(false),
+            early: Mutex::default(),
+            viewers: Mutex::default(),
+        })
     }
 
     /// Tells which terminal of the guest it belongs to.
     pub fn attach(&self, tty: &Arc<Tty>) {
-        // A line has one terminal for its life.
-        let _first = self.tty.set(Arc::downgrade(tty));
-        self.window_changed();
+        *lock(&self.tty) = Arc::downgrade(tty);
     }
 
-    fn tty(&self) -> Option<Arc<Tty>> {
-        self.tty.get()?.upgrade()
+    pub fn tty(&self) -> Option<Arc<Tty>> {
+        lock(&self.tty).upgrade()
+    }
+
+    /// The open channels.
+    pub fn wire(&self) -> Option<Arc<Wire>> {
+        lock(&self.wire).clone()
+    }
+
+    /// Makes it a console: the log is printed here, and the channels stay open once they are.
+    pub fn become_console(&self) {
+        self.console.store(true, Ordering::SeqCst);
+    }
+
+    fn is_console(&self) -> bool {
+        self.console.load(Ordering::SeqCst)
+    }
+
+    /// Whether opening it waits for somebody.
+    pub fn waits(&self) -> bool {
+        lock(&self.gate).pair.channels().any(|c| c.waits())
+    }
+
+    /// Newlines of the kernel need a carriage return here.
+    pub fn has_screen(&self) -> bool {
+        match self.wire() {
+            Some(wire) => wire.has_screen(),
+            None => lock(&self.gate).pair.output().is_terminal(),
+        }
     }
 
     /// Whether a person sits there: keyboard and screen are a terminal.
     pub fn is_interactive(&self) -> bool {
-        self.has_keyboard() && self.has_screen()
+        self.wire()
+            .is_some_and(|wire| wire.has_keyboard() && wire.has_screen())
     }
 
-    pub fn has_keyboard(&self) -> bool {
-        self.input.terminal().is_some()
+    /// The configuration, with the host's names while the channels are open.
+    pub fn configuration(&self) -> String {
+        match self.wire() {
+            Some(wire) => wire.text.clone(),
+            None => lock(&self.gate).pair.to_string(),
+        }
     }
 
-    pub fn has_screen(&self) -> bool {
-        self.output.terminal().is_some()
+    /// Gives a line that nobody has open other channels. False when it is open.
+    pub fn configure(&self, pair: Pair) -> bool {
+        let opens = self.tty().map_or(0, |tty| tty.opens());
+        let mut gate = lock(&self.gate);
+        let closed = gate.phase == Phase::Closed && opens == 0;
+        if closed {
+            gate.pair = pair;
+        }
+        closed
+    }
+
+    /// Whether the guest, or the kernel's log, has it open.
+    pub fn is_open(&self) -> bool {
+        self.tty().is_some_and(|tty| tty.opens() > 0) || lock(&self.gate).phase != Phase::Closed
+    }
+
+    /// Opens the channels; false when they were open. Sleeps where a channel waits, or another task is at it. ENODEV, ERESTARTSYS.
+    pub fn open(self: &Arc<Line>) -> kernel::Result<bool> {
+        let pair = loop {
+            {
+                let mut gate = lock(&self.gate);
+                match gate.phase {
+                    Phase::Open => return Ok(false),
+                    Phase::Closed => {
+                        gate.phase = Phase::Opening;
+                        break gate.pair.clone();
+                    }
+                    Phase::Opening => {}
+                }
+            }
+            self.moved
+                .wait_until(|| (lock(&self.gate).phase != Phase::Opening).then_some(()))?;
+        };
+        let opened = open::pair(&pair, self.name).and_then(|open| {
+            let early = std::mem::take(&mut *lock(&self.early));
+            Wire::start(self, open, early, super::events()).map_err(|e| {
+                kernel::pr_err!(
+                    "{}: the host's event loop refuses it: {e}",
+                    self.name.option()
+                );
+                abi::errno::Errno::ENODEV.into()
+            })
+        });
+        let result = {
+            let mut gate = lock(&self.gate);
+            match opened {
+                Ok(wire) => {
+                    gate.phase = Phase::Open;
+                    *lock(&self.wire) = Some(wire);
+                    Ok(true)
+                }
+                Err(e) => {
+                    gate.phase = Phase::Closed;
+                    Err(e)
+                }
+            }
+        };
+        self.moved.wake_all();
+        if result.is_ok() {
+            self.window_changed();
+        }
+        result
+    }
+
+    /// Closes the channels if `which` says so, with the gate shut.
+    fn take_wire(&self, which: impl FnOnce(&Arc<Wire>) -> bool) -> Option<Arc<Wire>> {
+        let mut gate = lock(&self.gate);
+        let wire = self.wire().filter(which)?;
+        *lock(&self.wire) = None;
+        gate.phase = Phase::Closed;
+        Some(wire)
+    }
+
+    /// The host's end of `wire` is gone: the guest is hung up. From the event loop or a thread of the wire.
+    pub fn lost(&self, wire: &Arc<Wire>) {
+        let Some(wire) = self.take_wire(|own| Arc::ptr_eq(own, wire)) else {
+            return;
+        };
+        wire.close();
+        self.moved.wake_all();
+        if let Some(tty) = self.tty() {
+            tty.hangup();
+        }
+    }
+
+    /// The host has taken output.
+    pub fn output_moved(&self) {
+        self.moved.wake_all();
+        if let Some(tty) = self.tty() {
+            tty.write_wakeup();
+        }
+    }
+
+    /// Prints kernel text.
+    pub fn print(&self, text: &[u8]) {
+        match self.wire() {
+            Some(wire) => wire.print(text),
+            None => {
+                let mut early = lock(&self.early);
+                if early.len() + text.len() <= LOG_EXTRA {
+                    early.extend(text);
+                }
+            }
+        }
+        self.show(text);
+    }
+
+    fn show(&self, bytes: &[u8]) {
+        lock(&self.viewers)
+            .iter()
+            .for_each(|viewer| viewer.output(bytes));
+    }
+
+    /// Lets `viewer` see all output from now on.
+    pub fn attach_viewer(&self, viewer: Arc<dyn Viewer>) {
+        lock(&self.viewers).push(viewer);
+    }
+
+    /// Ends what [`attach_viewer`](Self::attach_viewer) began.
+    pub fn detach_viewer(&self, viewer: &Arc<dyn Viewer>) {
+        lock(&self.viewers).retain(|other| !Arc::ptr_eq(other, viewer));
+    }
+
+    /// Input from beside the channel; returns how many bytes found room.
+    pub fn inject(&self, bytes: &[u8]) -> usize {
+        self.tty().map_or(0, |tty| tty.receive(bytes))
     }
 
     /// Carries the host window's size to the guest.
     pub fn window_changed(&self) {
-        let terminal = self.output.terminal().or(self.input.terminal());
-        if let (Some(terminal), Some(tty)) = (terminal, self.tty())
-            && let Ok(size) = host::terminal::size(&terminal.fd)
-        {
-            tty.set_winsize(Winsize {
-                ws_row: size.rows,
-                ws_col: size.columns,
-                ws_xpixel: size.width,
-                ws_ypixel: size.height,
+        if let Some(wire) = self.wire() {
+            wire.window_changed();
+        }
+    }
+
+    /// The machine has ended: waits for the host, and gives everything back.
+    pub fn finish(&self, patience: Duration) {
+        if let Some(wire) = self.wire() {
+            wire.drain(patience);
+            wire.close();
+        }
+    }
+
+    fn linger(&self) {
+        let Some(wire) = self.wire().filter(|wire| wire.queued() > 0) else {
+            return;
+        };
+        // A signal or a dead reader cuts it short; what is left is lost then.
+        let _cut = self
+            .moved
+            .wait_deadline(Some(Deadline::after(LINGER_NS)), || {
+                (wire.queued() == 0).then_some(())
             });
-        }
-    }
-
-    /// Prints kernel text, ahead of nothing and behind everything.
-    pub fn print(&self, text: &[u8]) {
-        {
-            let mut out = lock(&self.out);
-            if out.queue.len() + text.len() > QUEUE + LOG_EXTRA {
-                return;
-            }
-            out.queue.extend(text);
-        }
-        self.flush();
-    }
-
-    /// Writes what the host takes. Never blocks.
-    fn flush(&self) {
-        if !self.output.is_watchable() {
-            self.out_changed.notify_all();
-            return;
-        }
-        let waits = {
-            let mut out = lock(&self.out);
-            self.write_some(&mut out);
-            !out.queue.is_empty()
-        };
-        if let (true, Some(watch)) = (waits, self.output_watch.get()) {
-            watch.arm(Interest::WRITE);
-        }
-    }
-
-    fn write_some(&self, out: &mut Output) {
-        let Some(descriptor) = self.output.descriptor() else {
-            out.queue.clear();
-            return;
-        };
-        while !out.queue.is_empty() && !out.broken {
-            match descriptor.write(out.queue.as_slices().0) {
-                Ok(Some(n)) => {
-                    out.queue.drain(..n);
-                }
-                Ok(None) => return,
-                Err(_) => out.broken = true,
-            }
-        }
-        if out.broken {
-            out.queue.clear();
-        }
-    }
-
-    fn start_output(self: &Arc<Line>, events: &EventLoop) -> io::Result<()> {
-        let Some(descriptor) = self.output.descriptor().cloned() else {
-            return Ok(());
-        };
-        let weak = Arc::downgrade(self);
-        if self.output.is_watchable() {
-            let watch = events.watch(descriptor.fd.clone(), Interest::NONE, move |_| {
-                weak.upgrade()
-                    .map_or(Interest::NONE, |line| line.writable())
-            })?;
-            // Nobody else sets it.
-            let _first = self.output_watch.set(watch);
-            return Ok(());
-        }
-        let line = self.clone();
-        std::thread::Builder::new()
-            .name("console-out".into())
-            .stack_size(STACK)
-            .spawn(move || line.write_blocking(&descriptor))?;
-        Ok(())
-    }
-
-    fn writable(&self) -> Interest {
-        let waits = {
-            let mut out = lock(&self.out);
-            self.write_some(&mut out);
-            !out.queue.is_empty()
-        };
-        self.out_changed.notify_all();
-        if let Some(tty) = self.tty() {
-            tty.write_wakeup();
-        }
-        if waits {
-            Interest::WRITE
-        } else {
-            Interest::NONE
-        }
-    }
-
-    /// The life of the thread of an output that may block.
-    fn write_blocking(&self, descriptor: &Descriptor) {
-        loop {
-            let chunk: Vec<u8> = {
-                let mut out = lock(&self.out);
-                while out.queue.is_empty() {
-                    out = self
-                        .out_changed
-                        .wait(out)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-                out.queue.iter().take(READ).copied().collect()
-            };
-            let written = descriptor.write(&chunk);
-            {
-                let mut out = lock(&self.out);
-                match written {
-                    Ok(n) => {
-                        // A flush may have emptied the queue meanwhile.
-                        let n = n.unwrap_or(0).min(out.queue.len());
-                        out.queue.drain(..n);
-                    }
-                    Err(_) => {
-                        out.broken = true;
-                        out.queue.clear();
-                    }
-                }
-            }
-            self.out_changed.notify_all();
-            if let Some(tty) = self.tty() {
-                tty.write_wakeup();
-            }
-        }
-    }
-
-    fn start_input(self: &Arc<Line>, events: &EventLoop) -> io::Result<()> {
-        let Some(descriptor) = self.input.descriptor().cloned() else {
-            return Ok(());
-        };
-        let weak = Arc::downgrade(self);
-        if self.input.is_watchable() {
-            let from = descriptor.clone();
-            let watch = events.watch(descriptor.fd.clone(), Interest::NONE, move |_| {
-                weak.upgrade()
-                    .map_or(Interest::NONE, |line| line.readable(&from))
-            })?;
-            // Nobody else sets it.
-            let _first = self.input_watch.set(watch);
-            return Ok(());
-        }
-        let line = self.clone();
-        std::thread::Builder::new()
-            .name("console-in".into())
-            .stack_size(STACK)
-            .spawn(move || line.read_blocking(&descriptor))?;
-        Ok(())
-    }
-
-    /// Bytes that may be read now for the guest.
-    fn wanted(&self) -> Option<(Arc<Tty>, usize)> {
-        let tty = self.tty()?;
-        {
-            let mut inp = lock(&self.inp);
-            if !inp.open || inp.ended {
-                return None;
-            }
-            // Before asking, so that an `unthrottle` right after the answer is not lost.
-            inp.throttled = true;
-        }
-        let room = tty.receive_room();
-        if room == 0 {
-            return None;
-        }
-        lock(&self.inp).throttled = false;
-        Some((tty, room.min(READ)))
-    }
-
-    fn readable(&self, descriptor: &Descriptor) -> Interest {
-        let Some((tty, room)) = self.wanted() else {
-            return Interest::NONE;
-        };
-        let mut buffer = [0; READ];
-        match descriptor.read(&mut buffer[..room]) {
-            Ok(Some(n)) if n > 0 => {
-                tty.receive(&buffer[..n]);
-            }
-            Ok(None) => {}
-            ended => {
-                self.end_input(&tty, ended.is_err());
-                return Interest::NONE;
-            }
-        }
-        Interest::READ
-    }
-
-    /// A pipe or file that is over is an end of file to the guest; a terminal that is gone hangs up.
-    fn end_input(&self, tty: &Tty, failed: bool) {
-        lock(&self.inp).ended = true;
-        if failed || self.has_keyboard() {
-            tty.hangup();
-        } else {
-            tty.end_input();
-        }
-    }
-
-    /// The life of the thread of an input that may block.
-    fn read_blocking(&self, descriptor: &Descriptor) {
-        let mut buffer = [0; READ];
-        loop {
-            {
-                let mut inp = lock(&self.inp);
-                while !inp.open || inp.throttled {
-                    inp = self
-                        .inp_changed
-                        .wait(inp)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-            let Some((tty, room)) = self.wanted() else {
-                continue;
-            };
-            match descriptor.read(&mut buffer[..room]) {
-                Ok(Some(n)) if n > 0 => {
-                    tty.receive(&buffer[..n]);
-                }
-                Ok(None) => {}
-                ended => return self.end_input(&tty, ended.is_err()),
-            }
-        }
-    }
-
-    fn wake_input(&self) {
-        if let Some(watch) = self.input_watch.get() {
-            watch.arm(Interest::READ);
-        }
-        self.inp_changed.notify_all();
-    }
-
-    /// Waits until the host has taken all output, unless it takes none for `patience`.
-    pub fn drain(&self, patience: Duration) {
-        self.flush();
-        let mut out = lock(&self.out);
-        let mut left = out.queue.len();
-        let mut deadline = Instant::now() + patience;
-        while !out.queue.is_empty() && !out.broken {
-            let Some(rest) = deadline.checked_duration_since(Instant::now()) else {
-                return;
-            };
-            out = self
-                .out_changed
-                .wait_timeout(out, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            if out.queue.len() < left {
-                left = out.queue.len();
-                deadline = Instant::now() + patience;
-            }
-        }
-    }
-
-    /// Gives the host terminal back.
-    pub fn restore(&self) {
-        let raw = lock(&self.raw).take();
-        drop(raw);
     }
 }
 
@@ -379,44 +289,57 @@ pub struct Driver(pub Arc<Line>);
 
 impl TtyDriver for Driver {
     fn open(&self, _tty: &Arc<Tty>, _first: bool) -> kernel::Result<()> {
-        lock(&self.0.inp).open = true;
-        self.0.wake_input();
+        let new = self.0.open()?;
+        if let Some(wire) = self.0.wire() {
+            wire.begin(new);
+        }
         Ok(())
     }
 
-    fn close(&self, _tty: &Tty) {
-        lock(&self.0.inp).open = false;
+    fn close(&self, tty: &Tty) {
+        if self.0.is_console() {
+            if let Some(wire) = self.0.wire() {
+                wire.leave_input();
+                // Somebody may have opened it again meanwhile.
+                if tty.opens() > 0 {
+                    wire.begin(false);
+                }
+            }
+            return;
+        }
+        self.0.linger();
+        // As above.
+        if let Some(wire) = self.0.take_wire(|_| tty.opens() == 0) {
+            wire.close();
+        }
     }
 
     fn write(&self, bytes: &[u8]) -> usize {
-        let line = &self.0;
-        let taken = {
-            let mut out = lock(&line.out);
-            if out.broken {
-                return bytes.len();
-            }
-            let taken = bytes.len().min(QUEUE.saturating_sub(out.queue.len()));
-            out.queue.extend(&bytes[..taken]);
-            taken
+        let taken = match self.0.wire() {
+            Some(wire) => wire.write(bytes),
+            None => bytes.len(),
         };
-        line.flush();
+        self.0.show(&bytes[..taken]);
         taken
     }
 
     fn write_room(&self) -> usize {
-        QUEUE.saturating_sub(lock(&self.0.out).queue.len())
+        self.0.wire().map_or(QUEUE, |wire| wire.room())
     }
 
     fn chars_in_buffer(&self) -> usize {
-        lock(&self.0.out).queue.len()
+        self.0.wire().map_or(0, |wire| wire.queued())
     }
 
     fn flush_output(&self) {
-        lock(&self.0.out).queue.clear();
+        if let Some(wire) = self.0.wire() {
+            wire.discard();
+        }
     }
 
     fn unthrottle(&self) {
-        lock(&self.0.inp).throttled = false;
-        self.0.wake_input();
+        if let Some(wire) = self.0.wire() {
+            wire.unthrottle();
+        }
     }
 }

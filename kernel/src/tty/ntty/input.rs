@@ -10,6 +10,7 @@ impl NTty {
     /// A line that is too long loses all but its beginning, so that its newline still comes through
     /// (n_tty_receive_buf_common()).
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
+        self.allocate();
         let mut done = 0;
         while done < bytes.len() {
             let used = self.head - self.tail;
@@ -46,12 +47,20 @@ impl NTty {
             self.signal(SIGINT);
             return;
         }
+        self.allocate();
         if self.i(PARMRK) {
             self.put(0xff);
             self.put(0);
         }
         self.put(0);
         self.effects.readable |= !self.canonical();
+    }
+
+    fn allocate(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; BUFFER].into();
+            self.marks = vec![false; BUFFER].into();
+        }
     }
 
     pub(super) fn put(&mut self, c: u8) {

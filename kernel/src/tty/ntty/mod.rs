@@ -50,6 +50,7 @@ pub struct NTty {
     special: [bool; 256],
     /// No character means anything: bytes pass unseen.
     raw: bool,
+    /// Empty until the first character: most lines are never used.
     buffer: Box<[u8]>,
     /// Ends of lines, by place in the buffer.
     marks: Box<[bool]>,
@@ -74,8 +75,8 @@ impl NTty {
             termios,
             special: [false; 256],
             raw: false,
-            buffer: vec![0; BUFFER].into(),
-            marks: vec![false; BUFFER].into(),
+            buffer: Box::default(),
+            marks: Box::default(),
             head: 0,
             tail: 0,
             canon_head: 0,
