@@ -221,6 +221,12 @@ impl Dir {
         fs::utimensat(CWD, path, &stamps(access, modification), AtFlags::empty())
     }
 
+    /// fsync(2) of the directory itself.
+    pub fn sync(&self) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        fs::fsync(fs::openat(&self.0, ".", flags, Mode::empty())?)
+    }
+
     /// Every record but `.` and `..`, in the host's order.
     pub fn entries(&self) -> Result<Vec<Entry>, Errno> {
         let fd = fs::openat(
@@ -288,6 +294,31 @@ pub fn stat_file(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
 /// ftruncate(2).
 pub fn truncate(fd: BorrowedFd<'_>, size: u64) -> Result<(), Errno> {
     fs::ftruncate(fd, size)
+}
+
+/// fallocate(2) with the FALLOC_FL_* bits `mode`.
+pub fn allocate(fd: BorrowedFd<'_>, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
+    fs::fallocate(fd, fs::FallocateFlags::from_bits_retain(mode), offset, len)
+}
+
+/// Largest size that the file can have, bytes: the host tells it by the positions that lseek(2) takes.
+pub fn max_size(fd: BorrowedFd<'_>) -> u64 {
+    let possible = |at: u64| fs::seek(fd, fs::SeekFrom::Start(at)).is_ok();
+    let (mut low, mut high) = (0, i64::MAX as u64);
+    if !possible(high) {
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if possible(middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        high = low;
+    }
+    // Back to the start; positions aren't used otherwise.
+    let _at_start = possible(0);
+    high
 }
 
 /// fsync(2), or fdatasync(2).

@@ -134,6 +134,7 @@ pub fn start(root: Root, read_only: bool, init: Init, envp: Vec<Vec<u8>>) -> Res
         abi::fs::minor(path.mount.superblock().fs.dev())
     );
     let fs = FsContext::new(path.clone(), path, 0o022);
+    exec::start_kernel_task(b"flush", pagecache::writeback::run);
     exec::start_init(fs, FdTable::new(), move |cx| {
         mount_dev(cx);
         open_console(cx);

@@ -233,7 +233,13 @@ fn question(args: &[String]) -> Option<String> {
             a if a.starts_with("--version") => Some(format!("{}\n", kernel::RELEASE)),
             a if a.starts_with("--help") => Some(crate::help::text()),
             a if a.starts_with("--showconfig") => Some(crate::help::config()),
-            _ => None,
+            a => {
+                // Said although nothing is booted, as by the original's early options.
+                if let Some(value) = a.strip_prefix("hostfs=") {
+                    unknown_hostfs_flags(value);
+                }
+                None
+            }
         })
 }
 
@@ -271,12 +277,12 @@ fn hostfs(o: &mut Options, value: &str) {
         Some("") | None => {}
         Some(root) => o.hostfs_root = Some(root.to_owned()),
     }
-    for flag in parts {
-        if flag == "append" {
-            o.hostfs_append = true;
-        } else {
-            println!("hostfs_args - unsupported option - {flag}");
-        }
+    o.hostfs_append |= parts.any(|flag| flag == "append");
+}
+
+fn unknown_hostfs_flags(value: &str) {
+    for flag in value.split(',').skip(1).filter(|flag| *flag != "append") {
+        println!("hostfs_args - unsupported option - {flag}");
     }
 }
 

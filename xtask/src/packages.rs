@@ -9,6 +9,7 @@ const ALWAYS: &[&str] = &[
     "libc6-dev",
     "util-linux",
     "bash",
+    "busybox",
     "less",
     "vim",
     "perl",

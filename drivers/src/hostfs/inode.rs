@@ -3,11 +3,11 @@
 use super::fds::Handle;
 use super::{HostFs, guest};
 use abi::errno::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{FallocFlags, OpenFlags};
 use abi::time::Timespec;
 use host::tree::{self, Dir, Entry, Stat};
 use kernel::fs::DirFile;
-use kernel::mm::pagecache::{Mapping, PageSource, memory};
+use kernel::mm::pagecache::{Mapping, PAGE, PageSource, memory};
 use kernel::sync::{Lock, Rank};
 use kernel::time::monotonic_ns;
 use kernel::vfs::{
@@ -83,6 +83,7 @@ pub struct HostInode {
     orphan: Lock<Option<Arc<OwnedFd>>>,
     /// The guest wrote content: the host's size and time stamps follow when it is written back.
     written: AtomicBool,
+    max_size: OnceLock<u64>,
 }
 
 fn metadata(stat: &Stat, dev: u64) -> Metadata {
@@ -136,6 +137,7 @@ impl HostInode {
             listing: Lock::new(Rank::LEAF, None),
             orphan: Lock::new(Rank::LEAF, None),
             written: AtomicBool::new(false),
+            max_size: OnceLock::new(),
         });
         fs.inodes.lock().insert(key, Arc::downgrade(&inode));
         inode
@@ -339,6 +341,11 @@ impl PageSource for HostInode {
     fn write_back(&self, start: u64, len: u64, cache_offset: u64) -> Result<()> {
         let fd = self.file(true)?;
         let mut done = 0;
+        if self.fs()?.append {
+            // The host writes at the end whatever the position: only what it doesn't have yet goes there.
+            let there = tree::stat_file(fd.as_fd()).map_err(guest)?.st_size as u64;
+            done = there.saturating_sub(start).min(len);
+        }
         while done < len {
             let put = memory()
                 .write_to_fd(
@@ -375,6 +382,12 @@ impl Inode for HostInode {
 
     fn set_attr(&self, attr: &SetAttr) -> Result<()> {
         let fs = self.fs()?;
+        if let Some(TimeSet::To(_)) = attr.mtime
+            && let Some(mapping) = self.mapping.get()
+        {
+            // Writing back later would stamp the host's file again.
+            mapping.sync(0, u64::MAX)?;
+        }
         if let Some(size) = attr.size
             && !fs.append
         {
@@ -575,7 +588,11 @@ impl Inode for HostInode {
                     self.written.store(true, Ordering::Relaxed);
                 }
                 let mapping = self.mapping().ok_or(Errno::EIO)?;
-                Ok(Box::new(PageFile::new(mapping)))
+                Ok(Box::new(if self.fs()?.append {
+                    PageFile::append_only(mapping)
+                } else {
+                    PageFile::new(mapping)
+                }))
             }
             _ => err(Errno::ENXIO),
         }
@@ -592,7 +609,47 @@ impl Inode for HostInode {
         Some(mapping.clone())
     }
 
+    fn max_size(&self) -> u64 {
+        *self.max_size.get_or_init(|| {
+            self.file(false)
+                .map_or(i64::MAX as u64, |fd| tree::max_size(fd.as_fd()))
+        })
+    }
+
+    /// Every mode that the host's file system has.
+    fn fallocate(&self, mode: u32, offset: u64, len: u64) -> Result<()> {
+        let fs = self.fs()?;
+        if fs.append {
+            return err(Errno::EPERM);
+        }
+        let fd = self.file(true)?;
+        if let Some(mapping) = self.mapping.get() {
+            mapping.sync(0, u64::MAX)?;
+        }
+        tree::allocate(fd.as_fd(), mode, offset, len).map_err(guest)?;
+        let size = tree::stat_file(fd.as_fd()).map_err(guest)?.st_size as u64;
+        if let Some(mapping) = self.mapping.get() {
+            let flags = FallocFlags::from_bits_retain(mode);
+            if flags.intersects(
+                FallocFlags::FALLOC_FL_COLLAPSE_RANGE | FallocFlags::FALLOC_FL_INSERT_RANGE,
+            ) {
+                // Everything behind has moved: it is read again.
+                mapping.punch(offset & !(PAGE - 1), u64::MAX)?;
+            } else if flags
+                .intersects(FallocFlags::FALLOC_FL_PUNCH_HOLE | FallocFlags::FALLOC_FL_ZERO_RANGE)
+            {
+                mapping.punch(offset, len)?;
+            }
+            mapping.set_size(size)?;
+        }
+        self.expire();
+        Ok(())
+    }
+
     fn sync(&self, data_only: bool) -> Result<()> {
+        if self.kind == InodeKind::Directory {
+            return self.dir(&*self.fs()?)?.sync().map_err(guest);
+        }
         let Some(mapping) = self
             .mapping
             .get()

@@ -12,7 +12,7 @@ use abi::errno::Errno;
 use abi::signal as sig;
 use abi::task::{RLIMIT_AS, RLIMIT_STACK};
 use platform::MapOp;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pages around a fault that are mapped with it when the cache has them.
 const AROUND: u64 = 1 << 20;
@@ -20,6 +20,14 @@ const AROUND: u64 = 1 << 20;
 const WRITE_AROUND: u64 = 16 * PAGE;
 /// A stack grows by at least this.
 const STACK_STEP: u64 = 128 << 10;
+
+static MINOR: AtomicU64 = AtomicU64::new(0);
+static MAJOR: AtomicU64 = AtomicU64::new(0);
+
+/// Faults since boot that the kernel saw: minor and major ones. The host resolves those of anonymous memory alone.
+pub fn totals() -> (u64, u64) {
+    (MINOR.load(Ordering::Relaxed), MAJOR.load(Ordering::Relaxed))
+}
 
 /// What an access wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,10 +71,12 @@ pub fn handle(cx: &mut Context, addr: u64, write: bool, exec: bool, present: boo
         Some(mm) => match mm.resolve(addr, access) {
             Ok(Resolved::Major) => {
                 cx.task.major_faults.fetch_add(1, Ordering::Relaxed);
+                MAJOR.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             Ok(_) => {
                 cx.task.minor_faults.fetch_add(1, Ordering::Relaxed);
+                MINOR.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             Err(refusal) => refusal,

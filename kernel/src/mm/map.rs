@@ -200,14 +200,19 @@ impl Change<'_> {
             }
             return Ok(req.addr);
         }
-        let hint = req
-            .addr
-            .next_multiple_of(PAGE)
-            .max(if req.addr == 0 { 0 } else { MIN_ADDR });
+        // mm/mmap.c:round_hint_to_min().
+        let hint = match req.addr & !(PAGE - 1) {
+            0 => 0,
+            addr => addr.max(MIN_ADDR),
+        };
         if req.flags.contains(MapFlags::MAP_32BIT) {
             const LOW: u64 = 0x4000_0000;
             const HIGH: u64 = 0x8000_0000;
-            if hint >= LOW && hint + len <= HIGH && place::fits(&self.inner.vmas, hint, len) {
+            if hint >= LOW
+                && hint < HIGH
+                && len <= HIGH - hint
+                && place::fits(&self.inner.vmas, hint, len)
+            {
                 return Ok(hint);
             }
             return Ok(place::bottom_up(&self.inner.vmas, len, LOW, HIGH).ok_or(Errno::ENOMEM)?);

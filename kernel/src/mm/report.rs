@@ -132,6 +132,53 @@ impl Mm {
         out
     }
 
+    /// /proc/pid/smaps_rollup: the whole address space as one area (fs/proc/task_mmu.c:show_smaps_rollup()).
+    pub fn smaps_rollup(&self) -> Vec<u8> {
+        let counts = self.memory_counts();
+        let areas = self.areas();
+        let (start, end) = (
+            areas.first().map_or(0, |v| v.start),
+            areas.last().map_or(0, |v| v.end),
+        );
+        let (anon, file, shared) = (
+            counts.resident_anon * 4,
+            counts.resident_file * 4,
+            counts.resident_shared * 4,
+        );
+        let all = anon + file + shared;
+        let mut text = format!("{start:08x}-{end:08x} ---p 00000000 00:00 0 ");
+        while text.len() < 73 {
+            text.push(' ');
+        }
+        text.push_str("[rollup]\n");
+        for (name, kib) in [
+            ("Rss", all),
+            ("Pss", all),
+            ("Pss_Dirty", anon + shared),
+            ("Pss_Anon", anon),
+            ("Pss_File", file),
+            ("Pss_Shmem", shared),
+            ("Shared_Clean", file),
+            ("Shared_Dirty", shared),
+            ("Private_Clean", 0),
+            ("Private_Dirty", anon),
+            ("Referenced", all),
+            ("Anonymous", anon),
+            ("LazyFree", 0),
+            ("AnonHugePages", 0),
+            ("ShmemPmdMapped", 0),
+            ("FilePmdMapped", 0),
+            ("Shared_Hugetlb", 0),
+            ("Private_Hugetlb", 0),
+            ("Swap", 0),
+            ("SwapPss", 0),
+            ("Locked", counts.locked * 4),
+        ] {
+            let _infallible = writeln!(text, "{:<16}{kib:>8} kB", format!("{name}:"));
+        }
+        text.into_bytes()
+    }
+
     /// /proc/pid/smaps: sizes are those of the area; what is resident is known for files only.
     pub fn smaps(&self, path: impl Fn(&File) -> Vec<u8>) -> Vec<u8> {
         let layout = self.layout();

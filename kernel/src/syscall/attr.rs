@@ -198,6 +198,6 @@ pub fn ftruncate(cx: &mut Context, fd: Fd, len: i64) -> Result<()> {
     if file.inode().kind() != InodeKind::Regular || !file.writable() || !file.ops().seekable() {
         return err(Errno::EINVAL);
     }
-    limit_size(len)?;
+    limit_size(file.inode(), len)?;
     attr::set_size(&cx.task.cred(), file.path(), file.inode(), len)
 }

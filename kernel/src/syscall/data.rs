@@ -100,7 +100,7 @@ pub fn fallocate(cx: &mut Context, fd: Fd, mode: u32, offset: i64, len: i64) -> 
     let end = offset.checked_add(len).ok_or(Errno::EFBIG)? as u64;
     let (offset, len) = (offset as u64, len as u64);
     if !keep {
-        limit_size(end)?;
+        limit_size(file.inode(), end)?;
     }
     let inode = file.inode();
     crate::vfs::memfd::check_seals(inode, what == FallocFlags::FALLOC_FL_PUNCH_HOLE, end)?;

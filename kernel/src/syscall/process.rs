@@ -2,8 +2,9 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
-use crate::task::{CloneRequest, ExitStatus, Pid, clone_task, exit, jobs, pids};
+use crate::task::{CloneRequest, ExitStatus, Pid, clone_task, exit, jobs, pidfd, pids};
 use crate::user::UserPtr;
+use crate::vfs::nsfs;
 use abi::errno::Errno;
 use abi::signal::{SIGCHLD, valid};
 use abi::task::{CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER2, CSIGNAL, CloneArgs, CloneFlags};
@@ -236,10 +237,36 @@ pub fn unshare(cx: &mut Context, flags: u64) -> Result<()> {
     Ok(())
 }
 
-/// No descriptor is a namespace's.
-pub fn setns(cx: &mut Context, fd: Fd, _kind: u32) -> Result<()> {
-    cx.task.files().get(fd.0)?;
-    err(Errno::EINVAL)
+/// The mount namespace of a file of /proc/<pid>/ns or of a process behind a pidfd.
+pub fn setns(cx: &mut Context, fd: Fd, kind: u32) -> Result<()> {
+    let task = &cx.task;
+    let file = task.files().get(fd.0)?;
+    let kind = CloneFlags::from_bits_retain(u64::from(kind));
+    let process = file.ops_as::<pidfd::PidFd>();
+    let fits = kind == CloneFlags::CLONE_NEWNS || (kind.is_empty() && process.is_none());
+    if !fits {
+        return err(Errno::EINVAL);
+    }
+    let fs = task.fs();
+    let joined = match process {
+        Some(process) => {
+            let other = pids().task(process.pid()?).ok_or(Errno::ESRCH)?;
+            if !crate::task::may_inspect(task, &other) {
+                return err(Errno::EPERM);
+            }
+            nsfs::join(&fs, &other.fs())?
+        }
+        None => nsfs::enter(&fs, &file)?,
+    };
+    if !task.capable(abi::task::CAP_SYS_ADMIN) || !task.capable(abi::task::CAP_SYS_CHROOT) {
+        return err(Errno::EPERM);
+    }
+    // This function and the task have one reference each.
+    if std::sync::Arc::strong_count(&fs) > 2 {
+        return err(Errno::EINVAL);
+    }
+    task.set_fs(joined);
+    Ok(())
 }
 
 pub fn get_robust_list(

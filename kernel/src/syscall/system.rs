@@ -247,6 +247,7 @@ pub fn sysinfo(_cx: &mut Context, info: UserPtr<Sysinfo>) -> Result<()> {
         loads: crate::time::load::averages().map(|load| (load * 65_536.0) as u64),
         totalram: memory.total * 1024,
         freeram: memory.free * 1024,
+        sharedram: memory.shared * 1024,
         procs: crate::task::pids().count().min(usize::from(u16::MAX)) as u16,
         mem_unit: 1,
         ..Sysinfo::default()

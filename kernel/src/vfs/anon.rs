@@ -28,6 +28,7 @@ pub enum Pseudo {
     Pipe,
     Socket,
     Pid,
+    Ns,
 }
 
 struct PseudoFs {
@@ -73,12 +74,13 @@ fn internal(name: &'static str, magic: i64) -> Arc<Mount> {
     Mount::new(superblock, root, flags, name)
 }
 
-static MOUNTS: LazyLock<[Arc<Mount>; 4]> = LazyLock::new(|| {
+static MOUNTS: LazyLock<[Arc<Mount>; 5]> = LazyLock::new(|| {
     [
         internal("anon_inodefs", magic::ANON_INODE_FS_MAGIC),
         internal("pipefs", magic::PIPEFS_MAGIC),
         internal("sockfs", magic::SOCKFS_MAGIC),
         internal("pidfs", magic::PID_FS_MAGIC),
+        internal("nsfs", magic::NSFS_MAGIC),
     ]
 });
 
@@ -114,8 +116,8 @@ pub fn new_pseudo(kind: Pseudo, mode: u32) -> Path {
     let prefix = match kind {
         Pseudo::Pipe => "pipe",
         Pseudo::Socket => "socket",
-        Pseudo::Pid => "anon_inode",
-        Pseudo::Anon => "anon_inode",
+        Pseudo::Pid | Pseudo::Anon => "anon_inode",
+        Pseudo::Ns => "mnt",
     };
     let name = format!("{prefix}:[{}]", inode.ino);
     pseudo_path(kind, name.as_bytes(), inode)
@@ -143,30 +145,16 @@ pub struct PseudoInode {
 impl PseudoInode {
     pub fn new(kind: InodeKind, mode: u32, dev: u64, uid: u32, gid: u32) -> Arc<PseudoInode> {
         let ino = NEXT_INO.fetch_add(1, Ordering::Relaxed);
-        let now = crate::time::now();
+        let attr = Metadata {
+            uid,
+            gid,
+            ..Metadata::anonymous(dev, ino, mode)
+        };
         Arc::new(PseudoInode {
             kind,
             ino,
             dev,
-            attr: Lock::new(
-                Rank::LEAF,
-                Metadata {
-                    dev,
-                    ino,
-                    mode,
-                    nlink: 1,
-                    uid,
-                    gid,
-                    rdev: 0,
-                    size: 0,
-                    blocks: 0,
-                    blksize: 4096,
-                    atime: now,
-                    mtime: now,
-                    ctime: now,
-                    btime: None,
-                },
-            ),
+            attr: Lock::new(Rank::LEAF, attr),
         })
     }
 

@@ -121,6 +121,7 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
     path.mount.want_write()?;
     path_permission(cred, path, MAY_WRITE)?;
     super::access::check_not_running(&inode)?;
+    super::limit_size(&inode, size)?;
     set_size(cred, path, &inode, size)
 }
 

@@ -90,6 +90,27 @@ impl Metadata {
     pub fn is_dir(&self) -> bool {
         self.kind() == InodeKind::Directory
     }
+
+    /// Of an object that exists in memory only, made now and owned by root.
+    pub fn anonymous(dev: u64, ino: u64, mode: u32) -> Metadata {
+        let now = crate::time::now();
+        Metadata {
+            dev,
+            ino,
+            mode,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            size: 0,
+            blocks: 0,
+            blksize: 4096,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: None,
+        }
+    }
 }
 
 /// A time stamp to set.
@@ -244,6 +265,11 @@ pub trait Inode: Send + Sync + Any {
     /// The page cache of a regular file; None where reading doesn't go through it (procfs).
     fn mapping(&self) -> Option<Arc<Mapping>> {
         None
+    }
+
+    /// Largest size of a file, bytes (s_maxbytes).
+    fn max_size(&self) -> u64 {
+        i64::MAX as u64
     }
 
     /// Extended attributes: EOPNOTSUPP where there are none, ENODATA.

@@ -17,6 +17,7 @@ pub mod mount;
 pub mod mount_text;
 pub mod namespace;
 pub mod notify;
+pub mod nsfs;
 mod open;
 mod pagefile;
 mod path;

@@ -9,6 +9,7 @@ use crate::task::{FsPaths, pids};
 use abi::errno::Errno;
 use abi::mount::{MountFlags, UmountFlags};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The flags of a new mount: relatime unless access times are asked for otherwise (fs/namespace.c:path_mount()).
 fn mount_flags(flags: MountFlags) -> MountFlags {
@@ -119,7 +120,10 @@ fn copy_below(from: &Path, top: &Arc<Mount>) -> Result<Vec<(Arc<Mount>, Arc<Moun
 /// through their root and working directory, which lie in its mounts.
 pub struct MountNamespace {
     root: Lock<Arc<Mount>>,
+    serial: u64,
 }
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
 impl MountNamespace {
     /// Copies the tree that `paths` lie in and moves them there. EINVAL when their root is not attached.
@@ -132,6 +136,7 @@ impl MountNamespace {
         mount::add_root(&root);
         let namespace = Arc::new(MountNamespace {
             root: Lock::new(Rank::LEAF, root.clone()),
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
         });
         let pairs = copy_below(&top.root_path(), &root)?;
         for path in [&mut paths.root, &mut paths.cwd] {
@@ -141,6 +146,16 @@ impl MountNamespace {
         }
         paths.mounts = Some(namespace);
         Ok(())
+    }
+
+    /// Its top mount.
+    pub fn root(&self) -> Arc<Mount> {
+        self.root.lock().clone()
+    }
+
+    /// Counts the namespaces that were made, from 1.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// pivot_root(2) put another mount at the top.

@@ -12,9 +12,6 @@ use abi::task::RLIMIT_FSIZE;
 use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
-/// Largest file size, bytes: what an ext4 of 4 KiB blocks has.
-pub const MAX_FILE_SIZE: u64 = (1 << 44) - 4096;
-
 /// Writers of an inode, one at a time: inodes share these by address. Never taken twice by one task.
 static WRITERS: LazyLock<[Mutex<()>; 64]> =
     LazyLock::new(|| std::array::from_fn(|_| Mutex::new(())));
@@ -28,13 +25,25 @@ pub fn lock_inode(inode: &Arc<dyn Inode>) -> MutexGuard<'static, ()> {
 /// An open regular file over its inode's [`Mapping`].
 pub struct PageFile {
     mapping: Arc<Mapping>,
+    append_only: bool,
 }
 
 impl PageFile {
     /// What [`Inode::mapping`] of the inode that is opened gives. The inode hears of reads and writes through
     /// [`Inode::touch_accessed`] and [`Inode::touch_modified`].
     pub fn new(mapping: Arc<Mapping>) -> PageFile {
-        PageFile { mapping }
+        PageFile {
+            mapping,
+            append_only: false,
+        }
+    }
+
+    /// As [`new`](Self::new); every write goes to the end.
+    pub fn append_only(mapping: Arc<Mapping>) -> PageFile {
+        PageFile {
+            mapping,
+            append_only: true,
+        }
     }
 }
 
@@ -42,9 +51,7 @@ impl FileOps for PageFile {
     fn read(&self, file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
         let done = self.mapping.read(sink, *offset)?;
         *offset += done as u64;
-        if sink.remaining() != 0 || done != 0 {
-            file.touch_accessed();
-        }
+        file.touch_accessed();
         Ok(done)
     }
 
@@ -53,13 +60,14 @@ impl FileOps for PageFile {
             return Ok(0);
         }
         let _writers = lock_inode(file.inode());
-        if source
-            .append()
-            .unwrap_or(file.flags().contains(OpenFlags::O_APPEND))
+        if self.append_only
+            || source
+                .append()
+                .unwrap_or(file.flags().contains(OpenFlags::O_APPEND))
         {
             *offset = self.mapping.size();
         }
-        limit_write(source, *offset)?;
+        limit_write(source, *offset, file.inode().max_size())?;
         let end = offset.saturating_add(source.remaining() as u64);
         super::memfd::check_write(file.inode(), self.mapping.size(), end)?;
         if let Some(task) = crate::sched::try_current() {
@@ -89,7 +97,7 @@ impl FileOps for PageFile {
     fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
         if whence != SEEK_DATA && whence != SEEK_HOLE {
             let at = super::file_seek(file, offset, whence)?;
-            return if at > MAX_FILE_SIZE {
+            return if at > file.inode().max_size() {
                 err(Errno::EINVAL)
             } else {
                 Ok(at)
@@ -116,9 +124,9 @@ impl FileOps for PageFile {
     }
 }
 
-/// fs/read_write.c:generic_write_checks(): RLIMIT_FSIZE and the largest size. Shortens `source`; EFBIG, and
+/// fs/read_write.c:generic_write_checks(): RLIMIT_FSIZE and the largest size `max`. Shortens `source`; EFBIG, and
 /// SIGXFSZ at the limit.
-pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
+pub fn limit_write(source: &mut Source<'_>, offset: u64, max: u64) -> Result<()> {
     if let Some(task) = crate::sched::try_current() {
         let limit = task.group.rlimit(RLIMIT_FSIZE as usize);
         if limit != u64::MAX {
@@ -129,22 +137,22 @@ pub fn limit_write(source: &mut Source<'_>, offset: u64) -> Result<()> {
             truncate_source(source, limit - offset);
         }
     }
-    if offset >= MAX_FILE_SIZE {
+    if offset >= max {
         return err(Errno::EFBIG);
     }
-    truncate_source(source, MAX_FILE_SIZE - offset);
+    truncate_source(source, max - offset);
     Ok(())
 }
 
-/// fs/attr.c:inode_newsize_ok(): RLIMIT_FSIZE for a size to be set. EFBIG, and SIGXFSZ.
-pub fn limit_size(size: u64) -> Result<()> {
+/// fs/attr.c:inode_newsize_ok(): RLIMIT_FSIZE for a size to be set, and the inode's largest. EFBIG, and SIGXFSZ.
+pub fn limit_size(inode: &Arc<dyn Inode>, size: u64) -> Result<()> {
     if let Some(task) = crate::sched::try_current()
         && size > task.group.rlimit(RLIMIT_FSIZE as usize)
     {
         file_size_signal(&task);
         return err(Errno::EFBIG);
     }
-    if size > MAX_FILE_SIZE {
+    if size > inode.max_size() {
         err(Errno::EFBIG)
     } else {
         Ok(())

@@ -360,6 +360,10 @@ impl Inode for OvlInode {
         self.real().mapping()
     }
 
+    fn max_size(&self) -> u64 {
+        self.real().max_size()
+    }
+
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
         if name.starts_with(PRIVATE_PREFIX) {
             return err(Errno::EOPNOTSUPP);

@@ -178,6 +178,8 @@ pub struct Memory {
     pub free: u64,
     pub cached: u64,
     pub anon: u64,
+    /// Of the page cache, what lives in memory only: tmpfs, memfds, shared anonymous memory.
+    pub shared: u64,
 }
 
 /// Host memory of all programs, each address space once.
@@ -200,6 +202,7 @@ pub fn memory() -> Memory {
         total,
         cached,
         anon,
+        shared: pagecache::memory_only_pages() * 4,
         free: total.saturating_sub(cached + anon),
     }
 }
@@ -211,7 +214,10 @@ fn meminfo() -> String {
     let rows = [
         ("MemTotal", m.total),
         ("MemFree", m.free),
-        ("MemAvailable", (m.free + m.cached).min(m.total)),
+        (
+            "MemAvailable",
+            (m.free + m.cached.saturating_sub(m.shared)).min(m.total),
+        ),
         ("Buffers", 0),
         ("Cached", m.cached),
         ("SwapCached", 0),
@@ -225,10 +231,11 @@ fn meminfo() -> String {
         ("Mlocked", 0),
         ("SwapTotal", 0),
         ("SwapFree", 0),
-        ("Dirty", 0),
+        ("Dirty", pagecache::dirty_pages() * 4),
         ("Writeback", 0),
         ("AnonPages", m.anon),
         ("Mapped", 0),
+        ("Shmem", m.shared),
         ("KReclaimable", 0),
         ("Slab", 0),
         ("SReclaimable", 0),
@@ -248,11 +255,16 @@ fn meminfo() -> String {
 
 fn vmstat() -> String {
     let m = memory();
+    let (minor, major) = mm::fault::totals();
     format!(
-        "nr_free_pages {}\nnr_anon_pages {}\nnr_file_pages {}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n",
+        "nr_free_pages {}\nnr_anon_pages {}\nnr_file_pages {}\nnr_dirty {}\nnr_shmem {}\npgpgin 0\npgpgout 0\n\
+         pswpin 0\npswpout 0\npgfault {}\npgmajfault {major}\n",
         m.free / 4,
         m.anon / 4,
-        m.cached / 4
+        m.cached / 4,
+        pagecache::dirty_pages(),
+        m.shared / 4,
+        minor + major,
     )
 }
 

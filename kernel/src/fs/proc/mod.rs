@@ -5,6 +5,7 @@
 
 mod fd;
 mod global;
+mod ns;
 mod stat;
 mod status;
 pub mod sys;

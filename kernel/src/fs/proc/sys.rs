@@ -4,6 +4,7 @@ use crate::error::{Result, err};
 use crate::fs::devpts;
 use crate::fs::pseudo::{Fixed, Node};
 use crate::mm;
+use crate::mm::pagecache::writeback;
 use crate::task::{PID_MAX, pids};
 use crate::tty::LEGACY_TIOCSTI;
 use crate::vfs;
@@ -229,6 +230,9 @@ fn vm() -> Fixed {
         .with("mmap_min_addr", || line(65_536))
         .with("swappiness", || knob(&SWAPPINESS))
         .with("min_free_kbytes", || line(0))
+        .with("dirty_expire_centisecs", || knob(&writeback::EXPIRE))
+        .with("dirty_writeback_centisecs", || knob(&writeback::INTERVAL))
+        .with("dirty_ratio", || line(20))
         .with("drop_caches", || {
             Node::trigger(|bytes| match parse(bytes)? {
                 1..=3 => {

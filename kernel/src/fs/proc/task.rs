@@ -1,6 +1,6 @@
 //! /proc/<pid> and /proc/<pid>/task/<tid>.
 
-use super::{DIR, fd, may_look, stat, status};
+use super::{DIR, fd, may_look, ns, stat, status};
 use crate::error::{Error, Result, err};
 use crate::fs::pseudo::{Directory, Name, Node, Owner};
 use crate::mm::Mm;
@@ -66,6 +66,7 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("mountinfo", FILE),
     ("mounts", FILE),
     ("net", DIR),
+    ("ns", DIR),
     ("oom_adj", FILE),
     ("oom_score", FILE),
     ("oom_score_adj", FILE),
@@ -74,6 +75,7 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("schedstat", FILE),
     ("sessionid", FILE),
     ("smaps", FILE),
+    ("smaps_rollup", FILE),
     ("stack", FILE),
     ("stat", FILE),
     ("statm", FILE),
@@ -188,6 +190,12 @@ impl TaskDir {
             b"limits" => self.text(status::limits),
             b"maps" => self.private(|task| mm_text(task, Mm::maps)).mode(0o444),
             b"smaps" => self.private(|task| mm_text(task, Mm::smaps)).mode(0o444),
+            b"smaps_rollup" => self
+                .private(|task| match task.mm() {
+                    Some(mm) => Ok(mm.smaps_rollup()),
+                    None => err(Errno::ESRCH),
+                })
+                .mode(0o444),
             b"mounts" => self.text(|task| Ok(vfs::mount_text::mounts(&task.fs().root()))),
             b"mountinfo" => self.text(|task| Ok(vfs::mount_text::mountinfo(&task.fs().root()))),
             b"cwd" => self.place(|task| Ok(task.fs().cwd())),
@@ -195,6 +203,7 @@ impl TaskDir {
             b"exe" => self.place(exe),
             b"fd" => Node::dir(fd::FdDir { task: weak(), info: false }).mode(0o500),
             b"fdinfo" => Node::dir(fd::FdDir { task: weak(), info: true }),
+            b"ns" => Node::dir(ns::NsDir { task: weak() }).mode(0o511),
             b"task" if self.process => Node::dir(Threads { task: weak() }),
             b"children" if !self.process => self.text(children),
             b"cgroup" => Node::fixed("0::/\n"),

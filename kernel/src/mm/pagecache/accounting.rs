@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 static USED: AtomicU64 = AtomicU64::new(0);
+/// Of these, pages that wait to be written back.
+static DIRTY: AtomicU64 = AtomicU64::new(0);
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 /// Mappings whose pages could be read again.
 static SOURCED: Lock<Vec<Weak<Mapping>>> = Lock::new(Rank::LEAF, Vec::new());
@@ -145,8 +147,62 @@ pub(super) fn charge_fill(quota: Option<&Quota>, pages: u64) {
     }
 }
 
+fn sourced() -> Vec<Arc<Mapping>> {
+    SOURCED.lock().iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Pages that exist in memory only: tmpfs, memfds, shared anonymous memory (Shmem of /proc/meminfo).
+pub fn memory_only_pages() -> u64 {
+    let files: u64 = sourced().iter().map(|m| m.resident_pages()).sum();
+    allocated_pages().saturating_sub(files)
+}
+
+/// Pages that wait to be written back.
+pub fn dirty_pages() -> u64 {
+    DIRTY.load(Ordering::Relaxed)
+}
+
+pub(super) fn dirtied(pages: u64) {
+    if pages > 0 {
+        DIRTY.fetch_add(pages, Ordering::Relaxed);
+        super::writeback::wanted();
+    }
+}
+
+pub(super) fn cleaned(pages: u64) {
+    DIRTY.fetch_sub(pages, Ordering::Relaxed);
+}
+
+/// Whether writers have to write back themselves: vm.dirty_ratio, 20 per cent.
+pub(super) fn much_dirty() -> bool {
+    dirty_pages() > LIMIT.load(Ordering::Relaxed) / 5
+}
+
+/// Drops clean pages so that `pages` more fit, if that can be had.
+pub(super) fn make_room(pages: u64) {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let over = (allocated_pages() + pages).saturating_sub(limit);
+    if over > 0 {
+        reclaim(over);
+    }
+}
+
+/// Writes back files whose oldest dirty page is at least `age_ns` old. Host errors go to the log; the pages stay dirty.
+pub(super) fn write_back_older(age_ns: u64) {
+    let now = crate::time::monotonic_ns();
+    for mapping in sourced() {
+        if mapping
+            .dirty_since()
+            .is_some_and(|at| now.saturating_sub(at) >= age_ns)
+            && let Err(e) = mapping.sync(0, u64::MAX)
+        {
+            crate::pr_warn!("writing back a file failed: {e:?}");
+        }
+    }
+}
+
 fn candidates() -> Vec<Arc<Mapping>> {
-    let mut all: Vec<Arc<Mapping>> = SOURCED.lock().iter().filter_map(Weak::upgrade).collect();
+    let mut all = sourced();
     all.sort_by_cached_key(|m| m.used_at());
     all
 }
@@ -154,7 +210,7 @@ fn candidates() -> Vec<Arc<Mapping>> {
 fn drop_clean(pages: u64, mapped: bool) -> u64 {
     let mut freed = 0;
     // Some more than asked for, so that the next page doesn't come here again.
-    let target = pages + 256;
+    let target = pages.saturating_add(256);
     for mapping in candidates() {
         if freed >= target {
             break;

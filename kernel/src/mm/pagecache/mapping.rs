@@ -51,6 +51,10 @@ pub(super) struct State {
     pub pins: u32,
     pub readahead: ReadAhead,
     pub used_at: u64,
+    /// When the oldest dirty page got dirty, CLOCK_MONOTONIC nanoseconds; 0 when none is.
+    dirtied_ns: u64,
+    /// The inode stays while it has dirty pages: dropping it would lose them.
+    keeper: Option<Arc<dyn PageSource>>,
 }
 
 /// The cached pages of one inode. Shared by the inode, its open files and the vmas that map it; the last drop frees
@@ -121,6 +125,8 @@ impl Mapping {
                     pins: 0,
                     readahead: ReadAhead::default(),
                     used_at: 0,
+                    dirtied_ns: 0,
+                    keeper: None,
                 },
             ),
             settled: WaitQueue::new(),
@@ -313,8 +319,33 @@ impl Mapping {
     /// Marks pages dirty that a guest is about to write.
     pub fn mark_dirty(&self, pages: Range<u64>) {
         if self.source.is_some() {
-            self.state.lock().dirty.insert(pages);
+            self.note_dirty(&mut self.state.lock(), pages);
         }
+    }
+
+    /// Adds to the dirty pages of a file that has a source.
+    pub(super) fn note_dirty(&self, state: &mut State, pages: Range<u64>) {
+        accounting::dirtied(state.dirty.insert(pages));
+        if state.dirtied_ns == 0 && !state.dirty.is_empty() {
+            state.dirtied_ns = crate::time::monotonic_ns().max(1);
+            state.keeper = self.source.as_ref().and_then(Weak::upgrade);
+        }
+    }
+
+    /// Takes from the dirty pages. What it returns is dropped without locks.
+    #[must_use]
+    fn note_clean(state: &mut State, pages: Range<u64>) -> Option<Arc<dyn PageSource>> {
+        accounting::cleaned(state.dirty.remove(pages));
+        if !state.dirty.is_empty() {
+            return None;
+        }
+        state.dirtied_ns = 0;
+        state.keeper.take()
+    }
+
+    /// Since when it has pages to write back, CLOCK_MONOTONIC nanoseconds; None without any.
+    pub(super) fn dirty_since(&self) -> Option<u64> {
+        Some(self.state.lock().dirtied_ns).filter(|ns| *ns != 0)
     }
 
     /// Makes the range hold at least `end` bytes. With `io`. ENOSPC.
@@ -411,10 +442,10 @@ impl Mapping {
 
     /// Drops pages, dirty or not, and gives their memory back.
     fn discard(&self, pages: Range<u64>) {
-        let _fill = self.fill.lock();
+        let fill = self.fill.lock();
         let mut state = self.state.lock();
         let freed = state.valid.remove(pages.clone());
-        state.dirty.remove(pages.clone());
+        let keeper = Self::note_clean(&mut state, pages.clone());
         if let Some(range) = &state.range
             && (freed > 0 || self.guest_written.load(Ordering::Relaxed))
         {
@@ -425,7 +456,9 @@ impl Mapping {
             }
         }
         drop(state);
+        drop(fill);
         accounting::uncharge(self.quota.as_deref(), freed);
+        drop(keeper);
     }
 
     /// Makes a hole (FALLOC_FL_PUNCH_HOLE): `[offset, offset + len)` reads as zeros; whole pages go. The size stays.
@@ -529,11 +562,11 @@ impl Mapping {
         };
         let _write_back = self.write_back.lock();
         let pages = pages_of(offset, len);
-        let (runs, range) = {
+        let (runs, range, _keeper) = {
             let mut state = self.state.lock();
             let runs: Vec<_> = state.dirty.runs(pages.clone()).collect();
-            state.dirty.remove(pages.clone());
-            (runs, state.range.clone())
+            let keeper = Self::note_clean(&mut state, pages.clone());
+            (runs, state.range.clone(), keeper)
         };
         let (Some(range), false) = (range, runs.is_empty()) else {
             return Ok(());
@@ -550,7 +583,7 @@ impl Mapping {
             if let Err(e) = source.write_back(start, end - start, range.base() + start) {
                 let mut state = self.state.lock();
                 for run in &runs[done..] {
-                    state.dirty.insert(run.clone());
+                    self.note_dirty(&mut state, run.clone());
                 }
                 return Err(e);
             }
@@ -599,7 +632,11 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        let pages = self.state.lock().valid.count();
+        let (pages, dirty) = {
+            let state = self.state.lock();
+            (state.valid.count(), state.dirty.count())
+        };
         accounting::uncharge(self.quota.as_deref(), pages);
+        accounting::cleaned(dirty);
     }
 }

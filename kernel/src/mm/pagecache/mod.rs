@@ -10,9 +10,11 @@ mod accounting;
 mod mapping;
 mod ranges;
 mod transfer;
+pub mod writeback;
 
 pub use accounting::{
-    Quota, allocated_pages, limit_bytes, reclaim, relieve, set_limit, used_bytes,
+    Quota, allocated_pages, dirty_pages, limit_bytes, memory_only_pages, reclaim, relieve,
+    set_limit, used_bytes,
 };
 pub use mapping::{MapUser, Mapping};
 pub use ranges::CacheRange;

@@ -102,11 +102,14 @@ impl Mapping {
     /// part of a page must be read first.
     pub fn write(&self, source: &mut Source<'_>, offset: u64) -> Result<usize> {
         let _io = self.io.lock();
-        let _pin = self.pin();
         let mut done = 0;
         while source.remaining() > 0 {
             let at = offset.checked_add(done as u64).ok_or(Errno::EFBIG)?;
             let len = (source.remaining() as u64).min(CHUNK - at % CHUNK);
+            if self.source.is_some() {
+                self.balance(len);
+            }
+            let _pin = self.pin();
             match self.write_chunk(source, at, len) {
                 Ok(0) => break,
                 Ok(moved) => done += moved,
@@ -115,6 +118,16 @@ impl Mapping {
             }
         }
         Ok(done)
+    }
+
+    /// Before a write of `len` bytes, while its own pages can go: writes back when much is dirty, makes room
+    /// (mm/page-writeback.c:balance_dirty_pages()).
+    fn balance(&self, len: u64) {
+        if super::accounting::much_dirty() {
+            // Pages that the source refuses stay dirty: fsync tells, and at last the write that finds no room.
+            let _ = self.sync(0, u64::MAX);
+        }
+        super::accounting::make_room(len.div_ceil(PAGE) + 1);
     }
 
     fn write_chunk(&self, from: &mut Source<'_>, at: u64, len: u64) -> Result<usize> {
@@ -166,7 +179,7 @@ impl Mapping {
         } else {
             let pages = pages_of(at, moved);
             if self.source.is_some() {
-                state.dirty.insert(pages.clone());
+                self.note_dirty(&mut state, pages.clone());
             }
             state.valid.insert(pages)
         };

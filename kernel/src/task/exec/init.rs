@@ -6,18 +6,19 @@ use crate::mm::Mm;
 use crate::sched;
 use crate::signal::SigHand;
 use crate::task::{
-    Accounting, Context, Cred, FsContext, GroupInner, KERNEL_STACK, Task, TaskParts, ThreadGroup,
-    family, limits, pids, run_user,
+    Accounting, Context, Cred, FsContext, GroupInner, KERNEL_STACK, Pid, Task, TaskParts,
+    ThreadGroup, family, limits, pids, run_user,
 };
-use crate::vfs::FdTable;
+use crate::vfs::{self, FdTable};
 use abi::errno::Errno;
 use abi::signal::SigSet;
 use platform::ThreadState;
 use std::sync::{Arc, Weak};
 
-fn init_group() -> Arc<ThreadGroup> {
+/// A group without relatives.
+fn lone_group(pid: Pid) -> Arc<ThreadGroup> {
     ThreadGroup::new(
-        1,
+        pid,
         GroupInner {
             threads: Vec::new(),
             leader: None,
@@ -61,7 +62,7 @@ pub fn start_init(
     assert_eq!(pid, 1, "init is the first task");
     let task = Task::new(TaskParts {
         tid: pid,
-        group: init_group(),
+        group: lone_group(1),
         cred: Arc::new(Cred::root()),
         fs,
         files,
@@ -88,6 +89,28 @@ pub fn start_init(
         }
     });
     Ok(task)
+}
+
+/// Starts a task that is the kernel's own: it has no memory, no number and no descriptors, and `body` never sees a guest.
+pub fn start_kernel_task(name: &[u8], body: impl FnOnce() + Send + 'static) {
+    // No place in the tree either: it would keep a mount busy.
+    let nowhere = vfs::new_pseudo(vfs::Pseudo::Anon, 0o040_000);
+    let fs = FsContext::new(nowhere.clone(), nowhere, 0);
+    let task = Task::new(TaskParts {
+        tid: 0,
+        group: lone_group(0),
+        cred: Arc::new(Cred::root()),
+        fs,
+        files: FdTable::new(),
+        mm: None,
+        sighand: SigHand::new(),
+        blocked: SigSet::EMPTY,
+        comm: *b"kworker\0\0\0\0\0\0\0\0\0",
+        nice: 0,
+        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
+    });
+    task.set_comm(name);
+    sched::spawn(&task, KERNEL_STACK, body);
 }
 
 /// Starts pid 1 with the program at `path`; a failure to execute it is a kernel panic.

@@ -13,7 +13,7 @@ pub mod script;
 mod stack;
 
 pub use args::Strings;
-pub use init::{exec_init, start_init};
+pub use init::{exec_init, start_init, start_kernel_task};
 
 use super::{Context, ExitStatus, Task, exit};
 use crate::error::{Result, err};

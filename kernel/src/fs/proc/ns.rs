@@ -1,0 +1,41 @@
+//! /proc/<pid>/ns: the namespaces of a task, as links to files that setns(2) takes.
+//!
+//! Mount trees are the only kind there is; the others are missing as in a kernel built without them.
+
+use super::{may_look, task::alive};
+use crate::error::{Result, err};
+use crate::fs::pseudo::{Directory, Name, Node};
+use crate::task::Task;
+use crate::vfs::nsfs;
+use abi::errno::Errno;
+use std::sync::Weak;
+
+pub(super) struct NsDir {
+    pub task: Weak<Task>,
+}
+
+impl Directory for NsDir {
+    fn lookup(&self, name: &[u8]) -> Result<Node> {
+        if name != b"mnt" {
+            return err(Errno::ENOENT);
+        }
+        let (text, follow) = (self.task.clone(), self.task.clone());
+        Ok(Node::magic(
+            move || {
+                let task = alive(&text)?;
+                may_look(&task)?;
+                Ok(nsfs::name(&task.fs()))
+            },
+            move || {
+                let task = alive(&follow)?;
+                may_look(&task)?;
+                Ok(nsfs::path(&task.fs()))
+            },
+        ))
+    }
+
+    fn names(&self) -> Result<Vec<Name>> {
+        may_look(&*alive(&self.task)?)?;
+        Ok(vec![Name::link("mnt")])
+    }
+}
