@@ -208,8 +208,7 @@ impl Change<'_> {
         if req.flags.contains(MapFlags::MAP_32BIT) {
             const LOW: u64 = 0x4000_0000;
             const HIGH: u64 = 0x8000_0000;
-            if hint >= LOW
-                && hint < HIGH
+            if (LOW..HIGH).contains(&hint)
                 && len <= HIGH - hint
                 && place::fits(&self.inner.vmas, hint, len)
             {
