@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod console;
+pub mod control;
 pub mod hostfs;
 pub mod registry;

@@ -50,6 +50,11 @@ impl Instance {
         name.to_string_lossy().into_owned()
     }
 
+    /// The machine's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn take(base: &Path, name: &str) -> Result<Instance, String> {
         let dir = base.join(name);
         let made = rustix::fs::mkdir(&dir, Mode::from_raw_mode(0o755));
@@ -138,7 +143,7 @@ fn living_owner(dir: &Path) -> Option<i32> {
 
 /// Removes the files of a machine that has ended. Other entries stay, and with them the directory.
 fn clear(dir: &Path) {
-    for name in ["pid", "mconsole"] {
+    for name in ["pid", "mconsole", "control"] {
         match fs::remove_file(dir.join(name)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 kernel::pr_err!("'{}' can't be removed: {e}", dir.join(name).display());

@@ -3,6 +3,7 @@
 use crate::cmdline::{Options, Root};
 use crate::instance::Instance;
 use drivers::console::{self, ConsoleConfig, Emulator};
+use drivers::control::{self, Description};
 use drivers::hostfs::{self, Confinement, HostFs};
 use host::EventLoop;
 use kernel::boot::{self, Init};
@@ -37,6 +38,7 @@ pub fn run(options: Options) -> ExitCode {
     };
     let end = machine::wait();
     console::finish();
+    control::finish();
     platform.shut_down();
     match end {
         End::Reboot if !options.noreboot => {
@@ -136,6 +138,7 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
     let instance = Instance::claim(options.umid.as_deref(), options.uml_dir.as_deref());
     if let Some(instance) = &instance {
         console::set_umid(&instance.umid());
+        serve_control(options, instance);
     }
     let root = match &options.root {
         Root::HostTree => {
@@ -161,6 +164,21 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
         kernel::pr_warn!("seccomp: the kernel process runs without a filter: {e}");
     }
     Ok((platform, instance))
+}
+
+/// Opens the socket for `umlaut`. A machine without it runs all the same.
+fn serve_control(options: &Options, instance: &Instance) {
+    let dir = instance.dir();
+    let description = Description {
+        umid: instance.umid(),
+        image: match &options.root {
+            Root::HostTree => "host tree".into(),
+            Root::HostFs(dir) => dir.clone(),
+        },
+    };
+    if let Err(e) = control::init(dir, description) {
+        kernel::pr_err!("control: no socket in '{}': {e}", dir.display());
+    }
 }
 
 fn mount_hostfs(data: &[u8]) -> Result<Arc<dyn FileSystem>, String> {

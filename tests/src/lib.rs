@@ -7,6 +7,7 @@
 //!   time and checks that no process of it stays.
 //! - `run`: hands a list of programs to the driver, on the host and in a
 //!   machine, and splits its report up.
+//! - `running`: a machine that goes on while `umlaut` works with it.
 //! - `suite`: makes one libtest line of each program.
 //! - `pty`: a terminal with `linux` on it, for the interactive tests.
 //!
@@ -19,4 +20,5 @@ pub mod machine;
 pub mod paths;
 pub mod pty;
 pub mod run;
+pub mod running;
 pub mod suite;

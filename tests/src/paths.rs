@@ -32,39 +32,62 @@ fn profile_dir() -> PathBuf {
     }
 }
 
-/// The `linux` binary under test: `$UMLAUT_LINUX`, or built now with the
-/// profile that this test was built with (cargo doesn't build another
-/// package's binary for a test).
+/// Builds a package's programs with the profile that this test was built with (cargo doesn't build another package's
+/// programs for a test).
+fn build(package: &str) {
+    let dir = profile_dir();
+    let name = dir
+        .file_name()
+        .expect("a profile has a name")
+        .to_string_lossy()
+        .into_owned();
+    let profile = if name == "debug" { "dev" } else { &name };
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            package,
+            "--profile",
+            profile,
+        ])
+        .arg("--target-dir")
+        .arg(target())
+        .current_dir(root())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "building {package} failed");
+}
+
+/// The `linux` binary under test: `$UMLAUT_LINUX`, or built now.
 pub fn linux() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(given) = std::env::var_os("UMLAUT_LINUX") {
             return PathBuf::from(given);
         }
-        let dir = profile_dir();
-        let name = dir
-            .file_name()
-            .expect("a profile has a name")
-            .to_string_lossy()
-            .into_owned();
-        let profile = if name == "debug" { "dev" } else { &name };
-        let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "umlaut",
-                "--profile",
-                profile,
-            ])
-            .arg("--target-dir")
-            .arg(target())
-            .current_dir(root())
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "building the linux binary failed");
-        dir.join("linux")
+        build("umlaut");
+        profile_dir().join("linux")
     })
+}
+
+/// A program beside the kernel: in the directory `$UMLAUT_TOOLS`, beside `$UMLAUT_LINUX`, or built as [`linux`] is.
+pub fn tool(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let dir = DIRECTORY.get_or_init(|| {
+        if let Some(dir) = std::env::var_os("UMLAUT_TOOLS") {
+            return PathBuf::from(dir);
+        }
+        let beside = std::env::var_os("UMLAUT_LINUX").map(PathBuf::from);
+        if let Some(dir) = beside.as_deref().and_then(Path::parent)
+            && dir.join("umlaut").exists()
+        {
+            return dir.to_path_buf();
+        }
+        build("umlaut-tools");
+        profile_dir()
+    });
+    dir.join(name)
 }
 
 /// A directory that is removed when dropped.

@@ -30,8 +30,16 @@ fn succeed(mut command: Command, what: &str) -> Result<(), String> {
 pub fn run(filter: Option<&str>) -> Result<(), String> {
     packages::install()?;
     succeed(
-        cargo(&["build", "--profile", PROFILE, "--package", "umlaut"]),
-        "building linux",
+        cargo(&[
+            "build",
+            "--profile",
+            PROFILE,
+            "--package",
+            "umlaut",
+            "--package",
+            "umlaut-tools",
+        ]),
+        "building linux and its tools",
     )?;
     guest::build_all()?;
     let base = ["test", "--workspace", "--profile", PROFILE];

@@ -130,6 +130,35 @@ pub struct GroupInner {
     pub child_subreaper: bool,
 }
 
+impl GroupInner {
+    /// Of a process that nobody forked: init, and what the kernel starts by itself.
+    pub fn parentless(pgid: Pid, sid: Pid, rlimits: [Rlimit; RLIM_NLIMITS]) -> GroupInner {
+        GroupInner {
+            threads: Vec::new(),
+            leader: None,
+            parent: Weak::new(),
+            parent_tid: 0,
+            children: Vec::new(),
+            pgid,
+            sid,
+            tty: None,
+            pending: Default::default(),
+            group_exit: None,
+            exec_by: None,
+            stopped: None,
+            stop_report: None,
+            continue_report: false,
+            zombie: None,
+            exit_signal: abi::signal::SIGCHLD,
+            rlimits,
+            dead_threads: Accounting::default(),
+            waited_children: Accounting::default(),
+            did_exec: false,
+            child_subreaper: false,
+        }
+    }
+}
+
 /// A process.
 pub struct ThreadGroup {
     pid: Pid,
@@ -194,7 +223,7 @@ impl ThreadGroup {
         self.inner.lock().parent.upgrade()
     }
 
-    /// The parent's pid; 0 for init.
+    /// The parent's pid; 0 for what the kernel started.
     pub fn ppid(&self) -> Pid {
         self.parent().map_or(0, |p| p.pid)
     }

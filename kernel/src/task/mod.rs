@@ -8,6 +8,7 @@ pub mod exec;
 pub mod exit;
 mod fork;
 mod group;
+pub mod helper;
 pub mod identity;
 pub mod jobs;
 pub mod limits;
@@ -16,6 +17,7 @@ mod pids;
 mod thread;
 mod user_loop;
 pub mod wait;
+pub mod worker;
 
 pub use cred::{CapSet, Cred, may_inspect};
 pub use fork::{CloneRequest, clone_task};

@@ -23,5 +23,5 @@ pub use file::TtyFile;
 pub use ioctl::LEGACY_TIOCSTI;
 pub use job::{controlling, session_leader_exit, set_controlling, vhangup};
 pub use ntty::{Effects, NTty, Taken};
-pub use pty::{Pair, SLAVES, encode_dev, slave_rdev};
+pub use pty::{Pair, SLAVES, encode_dev, open_slave_of, slave_rdev};
 pub use terminal::{FLIP_BYTES, Kind, Spec, Tty};

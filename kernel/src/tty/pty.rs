@@ -240,17 +240,30 @@ pub fn open_slave(path: &Path, flags: OpenFlags) -> Result<TtyFile> {
     TtyFile::open(&pair.slave, flags, Default::default())
 }
 
+/// Unlocks the pty behind the open master `file` and opens its slave, for the kernel's own use. Also gives the terminal.
+/// EINVAL when it is no master.
+pub fn open_slave_of(file: &File, flags: OpenFlags) -> Result<(Arc<File>, Arc<Tty>)> {
+    let master: &Master = file.ops_as().ok_or(Errno::EINVAL)?;
+    master.side().state.lock().locked = false;
+    Ok((master.peer(flags)?, master.pair.slave.clone()))
+}
+
 impl Master {
     fn side(&self) -> &Side {
         &self.pair.side
     }
 
-    /// TIOCGPTPEER: opens the slave without its name. The new descriptor's number.
-    fn open_peer(&self, cx: &Context, flags: u64) -> Result<u64> {
-        let flags = OpenFlags::from_bits_retain(flags as u32);
+    /// The slave, opened without its name.
+    fn peer(&self, flags: OpenFlags) -> Result<Arc<File>> {
         let name = self.pair.index.to_string();
         let dentry = vfs::walk::lookup_child(&self.root, &self.root.inode(), name.as_bytes())?;
-        let file = vfs::open_path(&self.root.with(dentry), flags)?;
+        vfs::open_path(&self.root.with(dentry), flags)
+    }
+
+    /// TIOCGPTPEER: the new descriptor's number.
+    fn open_peer(&self, cx: &Context, flags: u64) -> Result<u64> {
+        let flags = OpenFlags::from_bits_retain(flags as u32);
+        let file = self.peer(flags)?;
         let limit = cx.task.group.rlimit(abi::task::RLIMIT_NOFILE as usize);
         let cloexec = flags.contains(OpenFlags::O_CLOEXEC);
         let fd = cx.task.files().install(file, cloexec, 0, limit)?;
