@@ -73,6 +73,7 @@ pub fn early(
     time::load::start();
     pagecache::init(platform);
     crate::mm::set_total(memory);
+    crate::task::account::init(memory);
     pr_info!("Memory: {}K available", memory / 1024);
     sched::start(platform);
     pr_info!(
@@ -119,6 +120,7 @@ pub fn start(root: Root, read_only: bool, init: Init, envp: Vec<Vec<u8>>) -> Res
                 mode: 0o755,
                 // As any tmpfs: a full disk leaves programs memory to run in.
                 size: Some(pagecache::limit_bytes() / 2),
+                inodes: Some(pagecache::limit_bytes() / 2 / pagecache::PAGE),
                 ..Default::default()
             });
             let (top, bottom) = (upper.root(), lower.root());

@@ -8,6 +8,9 @@ mod machine;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static HEAP: platform::heap::Counting = platform::heap::Counting;
+
 fn main() -> ExitCode {
     let mut args = Vec::new();
     for arg in std::env::args_os().skip(1) {

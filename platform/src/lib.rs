@@ -9,6 +9,7 @@ mod control;
 pub mod fiber;
 mod filter;
 mod frame;
+pub mod heap;
 mod machine;
 mod pagecache;
 mod spread;

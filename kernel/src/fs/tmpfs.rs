@@ -48,6 +48,7 @@ impl Options {
         let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
         let mut options = Options {
             size: Some(total / 2),
+            inodes: Some(total / 2 / 4096),
             ..Options::default()
         };
         for word in text.split(',').filter(|w| !w.is_empty()) {
@@ -129,7 +130,8 @@ impl TmpFs {
 
     fn make(&self, new: &NewNode<'_>) -> Result<Arc<TmpInode>> {
         let count = self.inodes.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.options.lock().inodes.is_some_and(|max| count > max) {
+        let full = self.options.lock().inodes.is_some_and(|max| count > max);
+        if full || crate::mm::kernel_is_large() {
             self.inodes.fetch_sub(1, Ordering::Relaxed);
             return err(Errno::ENOSPC);
         }
@@ -381,6 +383,9 @@ impl Inode for TmpInode {
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<()> {
         let target = own(target)?;
+        if crate::mm::kernel_is_large() {
+            return err(Errno::ENOSPC);
+        }
         let mut dir = self.dir()?.lock();
         if dir.entries.contains_key(name) {
             return err(Errno::EEXIST);
@@ -549,6 +554,9 @@ impl Inode for TmpInode {
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+        if crate::mm::kernel_is_large() {
+            return err(Errno::ENOSPC);
+        }
         let mut xattrs = self.xattrs.lock();
         let there = xattrs.contains_key(name);
         if flags & abi::fs::XATTR_CREATE != 0 && there {

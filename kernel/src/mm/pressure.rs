@@ -1,8 +1,9 @@
 //! What happens when guests and page cache together want more than the machine has (`mem=`).
 //!
 //! The host gives anonymous memory without asking us, so it is sampled: only while what programs may touch and the cache
-//! together exceed the machine's memory, and more often the less is free. Over the limit, dirty pages are written back and
-//! clean ones dropped; when that isn't enough the largest process is killed (mm/oom_kill.c).
+//! together exceed the machine's memory, and more often the less is free. The kernel's own heap counts too. Over the limit,
+//! dirty pages are written back, clean ones and unused names dropped; when that isn't enough the largest process is
+//! killed (mm/oom_kill.c).
 
 use super::pagecache::{self, PAGE};
 use super::{Mm, sizes};
@@ -14,7 +15,7 @@ use abi::siginfo::Siginfo;
 use abi::signal::SIGKILL;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A sample is to be taken by the next task that is about to enter the guest.
 static DUE: AtomicBool = AtomicBool::new(false);
@@ -28,12 +29,29 @@ const SOONEST: u64 = 5_000_000;
 const LATEST: u64 = 1_000_000_000;
 /// Bytes a nanosecond that guests are thought to fill at most.
 const FILL_RATE: u64 = 4;
+/// Names looked at each time to find unused ones.
+const NAMES: usize = 4096;
 /// oom_score_adj of processes that are never chosen.
 const NEVER: i32 = -1000;
 
 /// Whether the limit could be reached at all.
 fn possible() -> bool {
-    sizes::touchable_pages() + pagecache::allocated_pages() > sizes::total_pages()
+    sizes::touchable_pages() + pagecache::allocated_pages() + sizes::kernel_pages()
+        > sizes::total_pages()
+}
+
+/// The kernel's heap at which it is looked at again, bytes.
+static LOOK: AtomicU64 = AtomicU64::new(0);
+/// Growth of the heap between looks, bytes.
+const LOOK_STEP: u64 = 1 << 20;
+
+/// The heap may have grown.
+fn look_at_heap() {
+    let heap = platform::heap::bytes();
+    if heap > LOOK.load(Ordering::Relaxed) {
+        LOOK.store(heap + LOOK_STEP, Ordering::Relaxed);
+        consider();
+    }
 }
 
 /// Programs may touch more memory than before, or the cache grew.
@@ -55,6 +73,7 @@ fn arm(ns: u64) {
 
 /// Takes a sample if one is due, and relieves. In a task, without locks.
 pub fn check() {
+    look_at_heap();
     if !DUE.load(Ordering::Relaxed) || !DUE.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -62,6 +81,7 @@ pub fn check() {
         ARMED.store(false, Ordering::SeqCst);
         return;
     }
+    LOOK.store(platform::heap::bytes() + LOOK_STEP, Ordering::Relaxed);
     let total = sizes::total_pages();
     let mut used = Usage::sample(Mm::resident);
     if used.pages() > total {
@@ -69,8 +89,9 @@ pub fn check() {
         used = Usage::sample(Mm::proportional);
     }
     if used.pages() > total {
-        pagecache::relieve(used.pages() - total);
-        if used.anon + pagecache::allocated_pages() > total {
+        crate::vfs::dcache::shrink(NAMES);
+        pagecache::relieve(used.pages().saturating_sub(total));
+        if used.pages() > total {
             used.kill();
         }
     }
@@ -89,6 +110,19 @@ impl Mm {
             None => self.resident(),
         }
     }
+}
+
+/// What the kernel keeps for a task's open files: Linux charges that to memory cgroups only, but a victim must be found
+/// that gives the memory back.
+fn kernel_pages_of(task: &Task) -> u64 {
+    /// An open file, about, bytes.
+    const FILE: u64 = 1024;
+    let files = task.files().entries();
+    let bytes: u64 = files
+        .iter()
+        .map(|(_, file, _)| FILE + file.ops().kernel_bytes() as u64)
+        .sum();
+    bytes / PAGE
 }
 
 struct Usage {
@@ -116,19 +150,24 @@ impl Usage {
     }
 
     fn pages(&self) -> u64 {
-        self.anon + pagecache::allocated_pages()
+        self.anon + pagecache::allocated_pages() + sizes::kernel_pages()
     }
 
     /// Kills the process with the worst score, unless one is on its way already: mm/oom_kill.c:oom_badness().
     fn kill(&self) {
         let last = VICTIM.load(Ordering::Relaxed);
-        if last != 0 && pids().group(last).is_some_and(|g| !g.is_zombie()) {
+        if last != 0 {
+            // What it had may have come back since this sample was taken: the next one tells.
+            if pids().group(last).is_none_or(|g| g.is_zombie()) {
+                VICTIM.store(0, Ordering::Relaxed);
+            }
             return;
         }
         let total = sizes::total_pages() as i64;
         let score = |task: &Task, pages: u64| {
             let adj = task.group.oom_score_adj.load(Ordering::Relaxed);
-            (adj != NEVER && task.pid() != 1).then(|| pages as i64 + i64::from(adj) * total / 1000)
+            (adj != NEVER && task.pid() != 1)
+                .then(|| (pages + kernel_pages_of(task)) as i64 + i64::from(adj) * total / 1000)
         };
         let worst = self
             .each

@@ -4,6 +4,7 @@
 use super::pagecache::PAGE;
 use super::vma::Counts;
 use crate::error::{Result, err};
+use crate::task::pids;
 use abi::errno::Errno;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -34,6 +35,18 @@ pub fn total_pages() -> u64 {
 pub fn set_total(bytes: u64) {
     TOTAL.store(bytes / PAGE, Ordering::Relaxed);
     super::pagecache::set_limit(bytes);
+}
+
+/// Pages that the kernel itself uses: its heap, and the stacks of its tasks.
+pub fn kernel_pages() -> u64 {
+    /// What a task's stack has touched, about.
+    const STACK_PAGES: u64 = 3;
+    platform::heap::bytes() / PAGE + pids().count() as u64 * STACK_PAGES
+}
+
+/// Whether the kernel's own memory is so large a part of the machine's that file systems in memory take no more names.
+pub fn kernel_is_large() -> bool {
+    platform::heap::bytes() / PAGE > total_pages() / 3
 }
 
 /// Pages promised to programs (Committed_AS).

@@ -21,7 +21,7 @@ pub fn inotify_init1(cx: &mut Context, flags: OpenFlags) -> Result<Fd> {
     }
     let file = anon_file(
         "inotify",
-        Box::new(InotifyFile::new()),
+        Box::new(InotifyFile::new()?),
         flags.intersection(OpenFlags::O_NONBLOCK),
     );
     install(cx, file, flags)

@@ -76,6 +76,9 @@ fn check_flags(task: &Task, flags: CloneFlags) -> Result<()> {
 
 /// RLIMIT_NPROC: kernel/fork.c:copy_process() and is_rlimit_overlimit(). EAGAIN.
 fn check_process_limit(task: &Task) -> Result<()> {
+    if pids().count() as u64 >= super::limits::max_threads() {
+        return err(Errno::EAGAIN);
+    }
     let limit = task.group.rlimit(RLIMIT_NPROC as usize);
     let cred = task.cred();
     if limit == u64::MAX

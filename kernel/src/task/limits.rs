@@ -8,8 +8,15 @@ use std::sync::Arc;
 
 /// Most descriptors that RLIMIT_NOFILE may allow: fs.nr_open.
 pub const NR_OPEN: u64 = 1 << 20;
-/// Threads that the machine carries; an eighth of the processes' limit is a user's.
-pub const MAX_THREADS: u64 = 32_768;
+/// Threads that the platform carries.
+const MAX_THREADS: u64 = 32_768;
+
+/// Threads that the machine carries (kernel.threads-max): their stacks take at most an eighth of the memory
+/// (kernel/fork.c:set_max_threads()).
+pub fn max_threads() -> u64 {
+    const STACK_PAGES: u64 = 4;
+    (crate::mm::total_pages() / (8 * STACK_PAGES)).clamp(20, MAX_THREADS)
+}
 
 /// What init starts with: include/asm-generic/resource.h:INIT_RLIMITS.
 pub fn initial() -> [Rlimit; RLIM_NLIMITS] {
@@ -26,10 +33,10 @@ pub fn initial() -> [Rlimit; RLIM_NLIMITS] {
     };
     set(RLIMIT_STACK, 8 << 20, RLIM_INFINITY);
     set(RLIMIT_CORE, 0, RLIM_INFINITY);
-    set(RLIMIT_NPROC, MAX_THREADS / 2, MAX_THREADS / 2);
+    set(RLIMIT_NPROC, max_threads() / 2, max_threads() / 2);
     set(RLIMIT_NOFILE, 1024, 4096);
     set(RLIMIT_MEMLOCK, 8 << 20, 8 << 20);
-    set(RLIMIT_SIGPENDING, MAX_THREADS / 2, MAX_THREADS / 2);
+    set(RLIMIT_SIGPENDING, max_threads() / 2, max_threads() / 2);
     set(RLIMIT_MSGQUEUE, 819_200, 819_200);
     set(RLIMIT_NICE, 0, 0);
     set(RLIMIT_RTPRIO, 0, 0);

@@ -3,6 +3,7 @@
 //! Who owns what: a [`Task`] is a thread and has what Linux's `task_struct` has; a [`ThreadGroup`] is a process and has
 //! what `signal_struct` has. Sharing by clone flags is sharing of `Arc`s: `mm`, `files`, `fs`, `sighand`.
 
+pub mod account;
 mod cred;
 pub mod exec;
 pub mod exit;

@@ -14,8 +14,12 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
-/// Cached names beyond which the least recently used ones go.
+/// Cached names beyond which the least recently used ones go; fewer in a small machine.
 pub const MAX_CACHED: usize = 65_536;
+
+fn max_cached() -> usize {
+    usize::try_from(crate::mm::total_pages()).map_or(MAX_CACHED, |pages| pages.min(MAX_CACHED))
+}
 
 struct Binding {
     parent: Option<Arc<Dentry>>,
@@ -269,7 +273,7 @@ fn remember(dentry: &Arc<Dentry>) {
     let full = {
         let mut recent = RECENT.lock();
         recent.push_back(Arc::downgrade(dentry));
-        recent.len() > MAX_CACHED
+        recent.len() > max_cached()
     };
     if full {
         shrink(4);

@@ -91,6 +91,11 @@ pub trait FileOps: Send + Sync + Any {
         Ok(())
     }
 
+    /// Bytes of kernel memory that go when the last open file of the object does, data in flight first of all.
+    fn kernel_bytes(&self) -> usize {
+        0
+    }
+
     /// Extra lines of /proc/pid/fdinfo.
     fn fdinfo(&self, _file: &File) -> String {
         String::new()

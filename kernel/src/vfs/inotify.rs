@@ -5,6 +5,7 @@ use super::{File, FileOps, Inode, InodeKind, PollEvents, Sink};
 use crate::error::{Result, err};
 use crate::sync::{Lock, PollTable, Rank, WaitQueue};
 use crate::syscall::Context;
+use crate::task::account::{Charged, INOTIFY_INSTANCES, INOTIFY_WATCHES};
 use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::fs::FIONREAD;
@@ -60,6 +61,7 @@ struct Watch {
     mask: Lock<M>,
     inode: Arc<dyn Inode>,
     registration: Lock<Option<Registration>>,
+    _charged: Charged,
 }
 
 struct State {
@@ -72,6 +74,7 @@ struct State {
 pub struct Instance {
     state: Lock<State>,
     wait: WaitQueue,
+    _charged: Charged,
 }
 
 impl Instance {
@@ -156,16 +159,19 @@ impl Watcher for Watch {
 pub struct InotifyFile(Arc<Instance>);
 
 impl InotifyFile {
-    pub fn new() -> InotifyFile {
+    /// EMFILE when the user has as many as allowed.
+    pub fn new() -> Result<InotifyFile> {
+        let charged = INOTIFY_INSTANCES.charge().ok_or(Errno::EMFILE)?;
         let state = State {
             queue: VecDeque::new(),
             watches: BTreeMap::new(),
             next: 1,
         };
-        InotifyFile(Arc::new(Instance {
+        Ok(InotifyFile(Arc::new(Instance {
             state: Lock::new(Rank::LEAF, state),
             wait: WaitQueue::new(),
-        }))
+            _charged: charged,
+        })))
     }
 
     /// Watches `inode`, or changes the watch that is there. EEXIST with IN_MASK_CREATE, ENOTDIR with IN_ONLYDIR.
@@ -194,6 +200,7 @@ impl InotifyFile {
             };
             return Ok(watch.wd);
         }
+        let charged = INOTIFY_WATCHES.charge().ok_or(Errno::ENOSPC)?;
         let watch = {
             let mut state = self.0.state.lock();
             let wd = state.next;
@@ -204,6 +211,7 @@ impl InotifyFile {
                 mask: Lock::new(Rank::LEAF, kept),
                 inode: inode.clone(),
                 registration: Lock::new(Rank::LEAF, None),
+                _charged: charged,
             });
             state.watches.insert(wd, watch.clone());
             watch

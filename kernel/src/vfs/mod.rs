@@ -5,7 +5,7 @@ mod anon;
 pub mod attr;
 mod buffer;
 pub mod create;
-mod dcache;
+pub(crate) mod dcache;
 pub mod device;
 mod fdtable;
 mod file;

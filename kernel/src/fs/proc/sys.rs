@@ -5,7 +5,7 @@ use crate::fs::devpts;
 use crate::fs::pseudo::{Fixed, Node};
 use crate::mm;
 use crate::mm::pagecache::writeback;
-use crate::task::{PID_MAX, pids};
+use crate::task::{PID_MAX, account, limits, pids};
 use crate::tty::LEGACY_TIOCSTI;
 use crate::vfs;
 use abi::errno::Errno;
@@ -30,6 +30,10 @@ impl Knob {
 
     pub fn get(&self) -> i64 {
         self.value.load(Ordering::Relaxed)
+    }
+
+    pub fn set(&self, value: i64) {
+        self.value.store(value, Ordering::Relaxed);
     }
 
     /// EINVAL for what isn't a number within the bounds.
@@ -143,7 +147,7 @@ fn kernel() -> Fixed {
             )
         })
         .with("pid_max", || line(PID_MAX))
-        .with("threads-max", || line(65_536))
+        .with("threads-max", || line(limits::max_threads()))
         .with("ngroups_max", || line(65_536))
         .with("cap_last_cap", || line(abi::task::CAP_LAST_CAP))
         .with("overflowuid", || line(65_534))
@@ -261,12 +265,14 @@ fn fs() -> Fixed {
             Node::dir(
                 Fixed::new()
                     .with("max_queued_events", || line(16_384))
-                    .with("max_user_instances", || line(128))
-                    .with("max_user_watches", || line(65_536)),
+                    .with("max_user_instances", || {
+                        knob(&account::INOTIFY_INSTANCES.limit)
+                    })
+                    .with("max_user_watches", || knob(&account::INOTIFY_WATCHES.limit)),
             )
         })
         .with_dir("epoll", || {
-            Node::dir(Fixed::new().with("max_user_watches", || line(1_000_000)))
+            Node::dir(Fixed::new().with("max_user_watches", || knob(&account::EPOLL_WATCHES.limit)))
         })
 }
 

@@ -2,6 +2,7 @@
 
 use super::Epoll;
 use crate::sync::{Lock, PollTable, Rank, Wake};
+use crate::task::account::Charged;
 use crate::vfs::{File, PollEvents};
 use abi::poll::EpollEvents;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ pub struct Item {
     dead: AtomicBool,
     /// The places in the file's queues, which refer back to the item: [`unregister`](Self::unregister) ends that.
     table: Lock<Option<PollTable>>,
+    _charged: Charged,
 }
 
 impl Item {
@@ -30,6 +32,7 @@ impl Item {
         file: &Arc<File>,
         events: EpollEvents,
         data: u64,
+        charged: Charged,
     ) -> Arc<Item> {
         Arc::new_cyclic(|me| Item {
             me: me.clone(),
@@ -42,6 +45,7 @@ impl Item {
             queued: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             table: Lock::new(Rank::LEAF, None),
+            _charged: charged,
         })
     }
 

@@ -12,6 +12,7 @@ pub use item::Links;
 
 use crate::error::{Result, err};
 use crate::sync::{Deadline, Lock, Mutex, PollTable, Rank, WaitQueue};
+use crate::task::account::EPOLL_WATCHES;
 use crate::vfs::{File, FileOps, PollEvents};
 use abi::errno::Errno;
 use abi::poll::{EpollEvent, EpollEvents};
@@ -99,10 +100,7 @@ pub fn control(epoll_file: &Arc<File>, fd: i32, file: &Arc<File>, change: Change
     let there = epoll.lists.lock().items.get(&key).cloned();
     match (change, there) {
         (Change::Add(..), Some(_)) => err(Errno::EEXIST),
-        (Change::Add(events, data), None) => {
-            epoll.add(fd, file, events | ALWAYS, data);
-            Ok(())
-        }
+        (Change::Add(events, data), None) => epoll.add(fd, file, events | ALWAYS, data),
         (_, None) => err(Errno::ENOENT),
         (Change::Modify(events, data), Some(item)) => {
             if item.events().contains(EpollEvents::EPOLLEXCLUSIVE) {
@@ -132,13 +130,21 @@ impl Epoll {
         })
     }
 
-    fn add(self: &Arc<Self>, fd: i32, file: &Arc<File>, events: EpollEvents, data: u64) {
-        let item = Item::new(self, fd, file, events, data);
+    fn add(
+        self: &Arc<Self>,
+        fd: i32,
+        file: &Arc<File>,
+        events: EpollEvents,
+        data: u64,
+    ) -> Result<()> {
+        let charged = EPOLL_WATCHES.charge().ok_or(Errno::ENOSPC)?;
+        let item = Item::new(self, fd, file, events, data, charged);
         self.lists.lock().items.insert(item.key(), item.clone());
         file.epoll_links.add(&item);
         if item.register(file).is_some() {
             self.make_ready(&item);
         }
+        Ok(())
     }
 
     /// Puts the item on the ready list, if it is still watched, and wakes who waits.

@@ -411,6 +411,13 @@ impl Drop for PipeEnd {
 }
 
 impl FileOps for PipeEnd {
+    fn kernel_bytes(&self) -> usize {
+        self.pipe
+            .ring
+            .try_lock()
+            .map_or(0, |ring| ring.memory_bytes())
+    }
+
     fn read(&self, file: &File, sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
         self.pipe.read(sink, file.nonblocking())
     }

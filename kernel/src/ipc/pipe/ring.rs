@@ -27,6 +27,11 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// What it holds of the heap.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// Room for `max` slots. Memory comes when it is needed.
     pub fn new(max: usize) -> Ring {
         Ring {

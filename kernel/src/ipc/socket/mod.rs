@@ -24,6 +24,11 @@ use std::sync::Arc;
 pub trait Protocol: Send + Sync + Any {
     fn options(&self) -> &Options;
 
+    /// Bytes sent and not yet received.
+    fn in_flight(&self) -> usize {
+        0
+    }
+
     fn bind(&self, _addr: &[u8]) -> Result<()> {
         err(Errno::EOPNOTSUPP)
     }
@@ -174,6 +179,10 @@ impl Drop for Socket {
 }
 
 impl FileOps for Socket {
+    fn kernel_bytes(&self) -> usize {
+        self.proto.in_flight()
+    }
+
     fn read(&self, file: &File, sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
         if sink.remaining() == 0 {
             return Ok(0);

@@ -365,6 +365,10 @@ impl Drop for UnixSocket {
 }
 
 impl Protocol for UnixSocket {
+    fn in_flight(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     fn options(&self) -> &Options {
         &self.options
     }
