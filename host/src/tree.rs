@@ -8,17 +8,32 @@ use rustix::fs::{
     Timestamps, Uid,
 };
 use rustix::io::Errno;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 pub use rustix::fs::Stat;
 
-/// An open directory of the tree.
-pub struct Dir(OwnedFd);
+/// Bytes of records that one call fetches.
+const RECORDS: usize = 32 << 10;
+
+thread_local! {
+    /// Not on the stack: that may be a small one whose pages stay.
+    static BUFFER: RefCell<Box<[MaybeUninit<u8>]>> =
+        RefCell::new(vec![MaybeUninit::uninit(); RECORDS].into_boxed_slice());
+}
+
+/// An open directory of the tree: the root, a place to find names in, or one whose names can be read as well.
+pub struct Dir {
+    fd: OwnedFd,
+    /// Whether the position has left the start, where names can be read.
+    reader: Option<Mutex<bool>>,
+}
 
 /// One record of a directory.
-pub struct Entry {
-    pub name: Box<[u8]>,
+pub struct Entry<'a> {
+    pub name: &'a [u8],
     pub ino: u64,
     /// DT_* value, 0 when the host doesn't tell.
     pub kind: u8,
@@ -36,55 +51,84 @@ impl Dir {
     /// The root of a tree: any path the user may name; links in it are followed. ENOTDIR, ENOENT, EACCES.
     pub fn open_root(path: &std::path::Path) -> Result<Dir, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Dir(fs::openat(CWD, path, flags, Mode::empty())?))
+        Ok(Dir::place(fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    fn place(fd: OwnedFd) -> Dir {
+        Dir { fd, reader: None }
     }
 
     /// A directory in it.
     pub fn open_dir(&self, name: &[u8]) -> Result<Dir, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Dir(fs::openat(
-            &self.0,
-            component(name)?,
-            flags,
-            Mode::empty(),
-        )?))
+        let fd = fs::openat(&self.fd, component(name)?, flags, Mode::empty())?;
+        Ok(Dir::place(fd))
     }
 
-    /// A regular file in it. `append`: every write goes to the end. Never blocks and never opens devices for
+    /// A directory in it whose names can be read. EACCES.
+    pub fn open_dir_to_read(&self, name: &[u8]) -> Result<Dir, Errno> {
+        self.reader_at(component(name)?)
+    }
+
+    /// The directory itself, opened so that its names can be read. EACCES.
+    pub fn open_self_to_read(&self) -> Result<Dir, Errno> {
+        self.reader_at(b".")
+    }
+
+    fn reader_at(&self, name: &[u8]) -> Result<Dir, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Dir {
+            fd: fs::openat(&self.fd, name, flags, Mode::empty())?,
+            reader: Some(Mutex::new(false)),
+        })
+    }
+
+    /// Whether [`entries`](Self::entries) works.
+    pub fn is_readable(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// A regular file in it, and what it is. `append`: every write goes to the end. Never blocks and never opens devices for
     /// their side effects: the caller has seen that it is a regular file, and O_NONBLOCK covers a swap behind its back.
-    pub fn open_file(&self, name: &[u8], write: bool, append: bool) -> Result<OwnedFd, Errno> {
+    pub fn open_file(
+        &self,
+        name: &[u8],
+        write: bool,
+        append: bool,
+    ) -> Result<(OwnedFd, Stat), Errno> {
         let mut flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         flags |= if write { OFlags::RDWR } else { OFlags::RDONLY };
         if append {
             flags |= OFlags::APPEND;
         }
-        let fd = fs::openat(&self.0, component(name)?, flags, Mode::empty())?;
-        if FileType::from_raw_mode(fs::fstat(&fd)?.st_mode) == FileType::RegularFile {
-            Ok(fd)
+        let fd = fs::openat(&self.fd, component(name)?, flags, Mode::empty())?;
+        let stat = fs::fstat(&fd)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            Ok((fd, stat))
         } else {
             Err(Errno::INVAL)
         }
     }
 
     pub fn stat_self(&self) -> Result<Stat, Errno> {
-        fs::fstat(&self.0)
+        fs::fstat(&self.fd)
     }
 
     /// Magic number of the file system it lies on (statfs(2)).
     pub fn magic(&self) -> Result<u64, Errno> {
-        Ok(fs::fstatfs(&self.0)?.f_type as u64)
+        Ok(fs::fstatfs(&self.fd)?.f_type as u64)
     }
 
     pub fn statvfs(&self) -> Result<StatVfs, Errno> {
-        fs::fstatvfs(&self.0)
+        fs::fstatvfs(&self.fd)
     }
 
     pub fn stat(&self, name: &[u8]) -> Result<Stat, Errno> {
-        fs::statat(&self.0, component(name)?, AtFlags::SYMLINK_NOFOLLOW)
+        fs::statat(&self.fd, component(name)?, AtFlags::SYMLINK_NOFOLLOW)
     }
 
     pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        Ok(fs::readlinkat(&self.0, component(name)?, Vec::new())?.into_bytes())
+        Ok(fs::readlinkat(&self.fd, component(name)?, Vec::new())?.into_bytes())
     }
 
     /// A new regular file, opened for reading and writing. `mode`: permission bits; the process's umask must be 0.
@@ -92,7 +136,7 @@ impl Dir {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fs::openat(
-            &self.0,
+            &self.fd,
             component(name)?,
             flags,
             Mode::from_raw_mode(mode & 0o7777),
@@ -101,7 +145,7 @@ impl Dir {
 
     pub fn make_dir(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
         fs::mkdirat(
-            &self.0,
+            &self.fd,
             component(name)?,
             Mode::from_raw_mode(mode & 0o7777),
         )
@@ -111,7 +155,7 @@ impl Dir {
     pub fn make_node(&self, name: &[u8], mode: u32, rdev: u64) -> Result<(), Errno> {
         let kind = FileType::from_raw_mode(mode as RawMode);
         fs::mknodat(
-            &self.0,
+            &self.fd,
             component(name)?,
             kind,
             Mode::from_raw_mode(mode & 0o7777),
@@ -120,14 +164,14 @@ impl Dir {
     }
 
     pub fn symlink(&self, name: &[u8], target: &[u8]) -> Result<(), Errno> {
-        fs::symlinkat(target, &self.0, component(name)?)
+        fs::symlinkat(target, &self.fd, component(name)?)
     }
 
     pub fn link(&self, name: &[u8], new_dir: &Dir, new_name: &[u8]) -> Result<(), Errno> {
         fs::linkat(
-            &self.0,
+            &self.fd,
             component(name)?,
-            &new_dir.0,
+            &new_dir.fd,
             component(new_name)?,
             AtFlags::empty(),
         )
@@ -146,26 +190,26 @@ impl Dir {
         flags.set(RenameFlags::EXCHANGE, exchange);
         flags.set(RenameFlags::NOREPLACE, no_replace);
         fs::renameat_with(
-            &self.0,
+            &self.fd,
             component(name)?,
-            &new_dir.0,
+            &new_dir.fd,
             component(new_name)?,
             flags,
         )
     }
 
     pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        fs::unlinkat(&self.0, component(name)?, AtFlags::empty())
+        fs::unlinkat(&self.fd, component(name)?, AtFlags::empty())
     }
 
     pub fn remove_dir(&self, name: &[u8]) -> Result<(), Errno> {
-        fs::unlinkat(&self.0, component(name)?, AtFlags::REMOVEDIR)
+        fs::unlinkat(&self.fd, component(name)?, AtFlags::REMOVEDIR)
     }
 
     /// chmod(2) of a name that isn't a symbolic link (EOPNOTSUPP otherwise).
     pub fn chmod(&self, name: &[u8], mode: u32) -> Result<(), Errno> {
         let fd = fs::openat(
-            &self.0,
+            &self.fd,
             component(name)?,
             OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
             Mode::empty(),
@@ -177,14 +221,14 @@ impl Dir {
     }
 
     pub fn chmod_self(&self, mode: u32) -> Result<(), Errno> {
-        chmod_handle(self.0.as_fd(), mode)
+        chmod_handle(self.fd.as_fd(), mode)
     }
 
     /// lchown(2); None leaves an id.
     pub fn chown(&self, name: &[u8], uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         fs::chownat(
-            &self.0,
+            &self.fd,
             component(name)?,
             uid,
             gid,
@@ -194,7 +238,7 @@ impl Dir {
 
     pub fn chown_self(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        fs::chownat(&self.0, "", uid, gid, AtFlags::EMPTY_PATH)
+        fs::chownat(&self.fd, "", uid, gid, AtFlags::EMPTY_PATH)
     }
 
     /// utimensat(2) without following; `tv_nsec` may be UTIME_NOW or UTIME_OMIT.
@@ -205,7 +249,7 @@ impl Dir {
         modification: (i64, i64),
     ) -> Result<(), Errno> {
         fs::utimensat(
-            &self.0,
+            &self.fd,
             component(name)?,
             &stamps(access, modification),
             AtFlags::SYMLINK_NOFOLLOW,
@@ -217,49 +261,46 @@ impl Dir {
         access: (i64, i64),
         modification: (i64, i64),
     ) -> Result<(), Errno> {
-        let path = handle_path(self.0.as_fd());
+        let path = handle_path(self.fd.as_fd());
         fs::utimensat(CWD, path, &stamps(access, modification), AtFlags::empty())
     }
 
     /// fsync(2) of the directory itself.
     pub fn sync(&self) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        fs::fsync(fs::openat(&self.0, ".", flags, Mode::empty())?)
+        fs::fsync(fs::openat(&self.fd, ".", flags, Mode::empty())?)
     }
 
-    /// Every record but `.` and `..`, in the host's order.
-    pub fn entries(&self) -> Result<Vec<Entry>, Errno> {
-        let fd = fs::openat(
-            &self.0,
-            ".",
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        let mut buf = [MaybeUninit::<u8>::uninit(); 32 << 10];
-        let mut raw = fs::RawDir::new(fd, &mut buf);
-        let mut out = Vec::new();
-        while let Some(entry) = raw.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                let kind = match entry.file_type() {
-                    FileType::Unknown => 0,
-                    kind => (kind.as_raw_mode() >> 12) as u8,
-                };
-                out.push(Entry {
-                    name: name.into(),
-                    ino: entry.ino(),
-                    kind,
-                });
-            }
+    /// Gives `each` every record but `.` and `..`, in the host's order. EBADF unless it was opened to read.
+    pub fn entries(&self, mut each: impl FnMut(Entry<'_>)) -> Result<(), Errno> {
+        let reader = self.reader.as_ref().ok_or(Errno::BADF)?;
+        let mut moved = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if *moved {
+            fs::seek(&self.fd, fs::SeekFrom::Start(0))?;
         }
-        Ok(out)
+        *moved = true;
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut raw = fs::RawDir::new(&self.fd, buffer);
+            while let Some(entry) = raw.next() {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if name != b"." && name != b".." {
+                    let kind = match entry.file_type() {
+                        FileType::Unknown => 0,
+                        kind => (kind.as_raw_mode() >> 12) as u8,
+                    };
+                    let ino = entry.ino();
+                    each(Entry { name, ino, kind });
+                }
+            }
+            Ok(())
+        })
     }
 }
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Thin, checked wrappers of the host calls that the platform makes itself.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -59,6 +59,51 @@ pub fn memfd(name: &std::ffi::CStr, exec: bool) -> io::Result<OwnedFd> {
 /// A second, read-only description of the same file: shared mappings of it can never become writable.
 pub fn reopen_read_only(fd: &OwnedFd) -> io::Result<OwnedFd> {
     Ok(std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?.into())
+}
+
+/// pread(2); starts again when interrupted.
+pub fn pread(fd: BorrowedFd, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        // SAFETY: the buffer is valid for writes of its length.
+        let n = unsafe {
+            libc::pread(
+                fd.as_raw_fd(),
+                buf.as_mut_ptr().cast(),
+                buf.len(),
+                offset as i64,
+            )
+        };
+        match usize::try_from(n) {
+            Ok(n) => return Ok(n),
+            Err(_) if errno() == libc::EINTR => (),
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// pwrite(2) of all of `buf`. On an error part of it may have been written.
+pub fn pwrite_all(fd: BorrowedFd, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        // SAFETY: the buffer is valid for reads of its length.
+        let n = unsafe {
+            libc::pwrite(
+                fd.as_raw_fd(),
+                buf.as_ptr().cast(),
+                buf.len(),
+                offset as i64,
+            )
+        };
+        match usize::try_from(n) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                buf = &buf[n..];
+                offset += n as u64;
+            }
+            Err(_) if errno() == libc::EINTR => (),
+            Err(_) => return Err(io::Error::last_os_error()),
+        }
+    }
+    Ok(())
 }
 
 pub fn set_len(fd: &OwnedFd, len: u64) -> io::Result<()> {

@@ -5,14 +5,14 @@ use super::{HostFs, guest};
 use abi::errno::Errno;
 use abi::fs::{FallocFlags, OpenFlags};
 use abi::time::Timespec;
-use host::tree::{self, Dir, Entry, Stat};
-use kernel::fs::DirFile;
+use host::tree::{self, Dir, Stat};
+use kernel::fs::listing::{List, ListedDir, Listing};
 use kernel::mm::pagecache::{Mapping, PAGE, PageSource, memory};
 use kernel::sync::{Lock, Rank};
 use kernel::time::monotonic_ns;
 use kernel::vfs::{
-    DirEntry, DirSink, DirentType, FileOps, Inode, InodeKind, Metadata, NewNode, PageFile,
-    RenameFlags, SetAttr, TimeSet,
+    DirSink, DirentType, FileOps, Inode, InodeKind, Metadata, NewNode, PageFile, RenameFlags,
+    SetAttr, TimeSet,
 };
 use kernel::{Error, Result, err};
 use std::any::Any;
@@ -77,8 +77,10 @@ pub struct HostInode {
     hidden: bool,
     attr: Lock<Attr>,
     mapping: OnceLock<Arc<Mapping>>,
-    /// The names of a directory as the last reader from its start saw them.
-    listing: Lock<Option<Arc<Vec<Entry>>>>,
+    /// The text of a symbolic link.
+    link: Lock<Option<Arc<[u8]>>>,
+    /// The host has let this file be opened when its change time was this; true: for writing, too.
+    allowed: Lock<Option<(Timespec, bool)>>,
     /// An open file whose last name is gone: the only way to it.
     orphan: Lock<Option<Arc<OwnedFd>>>,
     /// The guest wrote content: the host's size and time stamps follow when it is written back.
@@ -134,7 +136,8 @@ impl HostInode {
             hidden,
             attr: Lock::new(Rank::LEAF, attr),
             mapping: OnceLock::new(),
-            listing: Lock::new(Rank::LEAF, None),
+            link: Lock::new(Rank::LEAF, None),
+            allowed: Lock::new(Rank::LEAF, None),
             orphan: Lock::new(Rank::LEAF, None),
             written: AtomicBool::new(false),
             max_size: OnceLock::new(),
@@ -175,6 +178,25 @@ impl HostInode {
         Ok(dir)
     }
 
+    /// As [`dir`](Self::dir), one whose names can be read. EACCES.
+    fn dir_to_read(&self, fs: &HostFs) -> Result<Arc<Dir>> {
+        let known = match fs.fds.get(self.id) {
+            Some(Handle::Dir(dir)) if dir.is_readable() => return Ok(dir),
+            Some(Handle::Dir(dir)) => Some(dir),
+            _ => self.root_handle(),
+        };
+        let dir = match known {
+            Some(place) => place.open_self_to_read(),
+            None => {
+                let (parent, name) = self.place()?;
+                parent.dir(fs)?.open_dir_to_read(&name)
+            }
+        };
+        let dir = Arc::new(dir.map_err(guest)?);
+        fs.fds.put(self.id, Handle::Dir(dir.clone()));
+        Ok(dir)
+    }
+
     /// The directory it is in, and its name there.
     fn entry(&self) -> Result<(Arc<Dir>, Box<[u8]>)> {
         let fs = self.fs()?;
@@ -182,21 +204,66 @@ impl HostInode {
         Ok((parent.dir(&fs)?, name))
     }
 
+    /// The host file if it is open already; `write` when it must be writable.
+    fn opened(&self, fs: &HostFs, write: bool) -> Option<Arc<OwnedFd>> {
+        if let Some(fd) = self.orphan.lock().clone() {
+            return Some(fd);
+        }
+        match fs.fds.get(self.id) {
+            Some(Handle::File(fd, writable)) if writable || !write => Some(fd),
+            _ => None,
+        }
+    }
+
+    /// Opens the host file by its name; also says what was opened.
+    fn open_host(&self, fs: &HostFs, write: bool) -> Result<(Arc<OwnedFd>, Metadata)> {
+        let (dir, name) = self.entry()?;
+        let (fd, stat) = dir.open_file(&name, write, fs.append).map_err(guest)?;
+        let meta = metadata(&stat, fs.dev);
+        *self.allowed.lock() = Some((meta.ctime, write));
+        Ok((Arc::new(fd), meta))
+    }
+
     /// The open host file; `write` when it must be writable.
     fn file(&self, write: bool) -> Result<Arc<OwnedFd>> {
-        if let Some(fd) = self.orphan.lock().clone() {
-            return Ok(fd);
-        }
         let fs = self.fs()?;
-        if let Some(Handle::File(fd, writable)) = fs.fds.get(self.id)
-            && (writable || !write)
-        {
+        if let Some(fd) = self.opened(&fs, write) {
             return Ok(fd);
         }
-        let (dir, name) = self.entry()?;
-        let fd = Arc::new(dir.open_file(&name, write, fs.append).map_err(guest)?);
+        let (fd, _) = self.open_host(&fs, write)?;
         fs.fds.put(self.id, Handle::File(fd.clone(), write));
         Ok(fd)
+    }
+
+    /// What open(2) asks the host: whether it may, and whether the file is as it was. A file that could be opened and has
+    /// not changed since isn't opened again: one call instead of three. What the guest itself has open for writing
+    /// changes all the time, and an open descriptor stands for it.
+    fn check_open(&self, write: bool) -> Result<()> {
+        let fs = self.fs()?;
+        let opened = self.opened(&fs, write).is_some();
+        let written = self.written.load(Ordering::Relaxed);
+        if written && opened {
+            return Ok(());
+        }
+        if !written {
+            let allowed = *self.allowed.lock();
+            if opened || allowed.is_some() {
+                let ctime = self.update()?.ctime;
+                let may = |(at, writable): (Timespec, bool)| at == ctime && (writable || !write);
+                if self.orphan.lock().is_some() || allowed.is_some_and(may) {
+                    return Ok(());
+                }
+            }
+        }
+        let (fd, meta) = self.open_host(&fs, write)?;
+        if !written {
+            self.refresh(Attr {
+                meta,
+                asked_ns: monotonic_ns(),
+            });
+        }
+        fs.fds.put(self.id, Handle::File(fd, write));
+        Ok(())
     }
 
     fn stat_host(&self) -> Result<Stat> {
@@ -212,19 +279,28 @@ impl HostInode {
 
     /// Takes newer attributes; content that the host changed is read again.
     fn refresh(&self, new: Attr) {
-        let changed = {
-            let mut attr = self.attr.lock();
-            let changed = attr.meta.mtime != new.meta.mtime || attr.meta.size != new.meta.size;
-            *attr = new;
-            changed
-        };
+        let old = std::mem::replace(&mut *self.attr.lock(), new).meta;
+        let new = new.meta;
+        // Another object has the name now, where nothing looks names up anew (as below an overlay).
+        let replaced = old.ino != new.ino;
+        if replaced || old.ctime != new.ctime {
+            let text = self.link.lock().take();
+            drop(text);
+        }
+        if replaced
+            && !self.written.load(Ordering::Relaxed)
+            && let Some(fs) = self.fs.upgrade()
+        {
+            fs.fds.remove(self.id);
+        }
+        let changed = replaced || old.mtime != new.mtime || old.size != new.size;
         if changed
             && !self.written.load(Ordering::Relaxed)
             && let Some(mapping) = self.mapping.get()
         {
             mapping.invalidate();
-            if mapping.size() != new.meta.size
-                && let Err(e) = mapping.set_size(new.meta.size)
+            if mapping.size() != new.size
+                && let Err(e) = mapping.set_size(new.size)
             {
                 kernel::pr_warn!("hostfs: size of a file that the host changed: {e:?}");
             }
@@ -284,10 +360,8 @@ impl HostInode {
         }
     }
 
-    fn changed_dir(&self) {
-        self.expire();
-        let old = self.listing.lock().take();
-        drop(old);
+    fn is_fresh(&self) -> bool {
+        monotonic_ns().saturating_sub(self.attr.lock().asked_ns) <= FRESH_NS
     }
 
     fn check_append(&self) -> Result<()> {
@@ -421,11 +495,8 @@ impl Inode for HostInode {
 
     fn revalidate(&self, name: &[u8], child: Option<&Arc<dyn Inode>>) -> bool {
         let known = child.and_then(|c| c.as_any().downcast_ref::<HostInode>());
-        if let Some(known) = known {
-            let attr = *known.attr.lock();
-            if monotonic_ns().saturating_sub(attr.asked_ns) <= FRESH_NS {
-                return true;
-            }
+        if known.is_some_and(HostInode::is_fresh) {
+            return true;
         }
         let Ok(fs) = self.fs() else { return false };
         let Ok(dir) = self.dir(&fs) else { return false };
@@ -457,9 +528,11 @@ impl Inode for HostInode {
                 .make_node(name, kind.mode_bits() | new.mode & 0o7777, new.rdev)
                 .map_err(guest)?,
         }
-        self.changed_dir();
+        self.expire();
         let inode = self.child_by_name(name)?;
         if let Some(fd) = file {
+            let ctime = inode.attr.lock().meta.ctime;
+            *inode.allowed.lock() = Some((ctime, true));
             fs.fds.put(inode.id, Handle::File(Arc::new(fd), true));
         }
         Ok(inode)
@@ -473,7 +546,7 @@ impl Inode for HostInode {
         let (from, old) = target.entry()?;
         from.link(&old, &*self.dir(&*self.fs()?)?, name)
             .map_err(guest)?;
-        self.changed_dir();
+        self.expire();
         target.expire();
         Ok(())
     }
@@ -483,14 +556,14 @@ impl Inode for HostInode {
         let child = self.child_by_name(name)?;
         child.hold();
         self.dir(&*self.fs()?)?.unlink(name).map_err(guest)?;
-        self.changed_dir();
+        self.expire();
         child.expire();
         Ok(())
     }
 
     fn rmdir(&self, name: &[u8]) -> Result<()> {
         self.dir(&*self.fs()?)?.remove_dir(name).map_err(guest)?;
-        self.changed_dir();
+        self.expire();
         Ok(())
     }
 
@@ -534,56 +607,41 @@ impl Inode for HostInode {
         if let Some(other) = target.filter(|_| exchange) {
             settle(&other, self, old);
         }
-        self.changed_dir();
-        to.changed_dir();
+        self.expire();
+        to.expire();
         Ok(())
     }
 
     fn read_link(&self) -> Result<Vec<u8>> {
+        // The text of a link never changes; another link of that name has other attributes.
+        if !self.is_fresh() {
+            self.update()?;
+        }
+        if let Some(text) = self.link.lock().clone() {
+            return Ok(text.to_vec());
+        }
         let (dir, name) = self.entry()?;
-        dir.read_link(&name).map_err(guest)
+        let text = dir.read_link(&name).map_err(guest)?;
+        *self.link.lock() = Some(text.as_slice().into());
+        Ok(text)
     }
 
     fn read_dir(&self, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
-        if self.hidden {
-            return Ok(());
-        }
-        let kept = self.listing.lock().clone();
-        let listing = match kept {
-            Some(listing) if offset > kernel::fs::FIRST_POSITION => listing,
-            _ => {
-                let listing = Arc::new(self.dir(&*self.fs()?)?.entries().map_err(guest)?);
-                *self.listing.lock() = Some(listing.clone());
-                listing
-            }
-        };
-        let start = usize::try_from(offset - kernel::fs::FIRST_POSITION).unwrap_or(usize::MAX);
-        for (i, entry) in listing.iter().enumerate().skip(start) {
-            let next = kernel::fs::FIRST_POSITION + i as u64 + 1;
-            if !sink(DirEntry {
-                ino: entry.ino,
-                next,
-                kind: DirentType(entry.kind),
-                name: &entry.name,
-            }) {
-                break;
-            }
-        }
+        self.list()?.emit(offset, sink);
         Ok(())
     }
 
     fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
         match self.kind {
             InodeKind::Directory => {
-                self.dir(&*self.fs()?)?;
-                Ok(Box::new(DirFile))
+                // The host's own check comes first: EACCES now, not at the first read.
+                if !self.hidden {
+                    self.dir_to_read(&*self.fs()?)?;
+                }
+                Ok(Box::new(ListedDir::new(self)))
             }
             InodeKind::Regular => {
-                // The host's own check comes first: EACCES now, not at the first read.
-                self.file(flags.writable())?;
-                if !self.written.load(Ordering::Relaxed) {
-                    self.update()?;
-                }
+                self.check_open(flags.writable())?;
                 if flags.writable() {
                     self.written.store(true, Ordering::Relaxed);
                 }
@@ -669,6 +727,18 @@ impl Inode for HostInode {
 
     fn rdev(&self) -> u64 {
         self.attr.lock().meta.rdev
+    }
+}
+
+impl List for HostInode {
+    fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        if !self.hidden {
+            self.dir_to_read(&*self.fs()?)?
+                .entries(|entry| listing.push(entry.name, entry.ino, DirentType(entry.kind)))
+                .map_err(guest)?;
+        }
+        Ok(listing)
     }
 }
 

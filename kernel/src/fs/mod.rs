@@ -2,6 +2,7 @@
 
 pub mod devpts;
 pub mod devtmpfs;
+pub mod listing;
 pub mod overlay;
 pub mod proc;
 pub mod pseudo;

@@ -1,8 +1,8 @@
 //! One name's view of the two layers.
 
-use super::dir::OvlDir;
 use super::{OPAQUE, ORIGIN, OverlayFs, PRIVATE_PREFIX, find, is_whiteout};
 use crate::error::{Error, Result, err};
+use crate::fs::listing::{List, ListedDir};
 use crate::mm::pagecache::Mapping;
 use crate::sync::{Lock, Rank};
 use crate::vfs::{FileOps, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, TimeSet};
@@ -51,8 +51,7 @@ impl OvlInode {
             fs: Arc::downgrade(fs),
             me: me.clone(),
             kind,
-            // Upper numbers start at 1 as the lower ones do: kept apart by the top bit (xino).
-            ino: if key.0 { key.1 | 1 << 63 } else { key.1 },
+            ino: shown_ino(key),
             key,
             place: Lock::new(Rank::LEAF, place),
             upper: Lock::new(Rank::LEAF, upper),
@@ -139,7 +138,13 @@ impl Drop for OvlInode {
     }
 }
 
-fn upper_key(upper: &Arc<dyn Inode>) -> Result<(bool, u64)> {
+/// Upper numbers start at 1 as the lower ones do: kept apart by the top bit (xino).
+pub(super) fn shown_ino((upper, ino): (bool, u64)) -> u64 {
+    if upper { ino | 1 << 63 } else { ino }
+}
+
+/// What an object of the upper layer that covers no lower directory goes by.
+pub(super) fn upper_key(upper: &Arc<dyn Inode>) -> Result<(bool, u64)> {
     let origin = upper
         .get_xattr(ORIGIN)
         .ok()
@@ -259,14 +264,14 @@ impl Inode for OvlInode {
         if child.kind != InodeKind::Directory {
             return err(Errno::ENOTDIR);
         }
-        if !child.merged_names()?.is_empty() {
+        if !child.list()?.is_empty() {
             return err(Errno::ENOTEMPTY);
         }
         let upper = self.upper_dir()?;
         let covered = self.in_lower(name)?;
         if let Some(dir) = child.upper() {
-            for whiteout in super::dir::names(&dir)? {
-                dir.unlink(&whiteout.name)?;
+            for whiteout in super::dir::names(&dir)?.iter() {
+                dir.unlink(whiteout.name)?;
             }
             upper.rmdir(name)?;
         }
@@ -320,12 +325,12 @@ impl Inode for OvlInode {
         if let Some(target) = &target
             && target.kind == InodeKind::Directory
         {
-            if !target.merged_names()?.is_empty() {
+            if !target.list()?.is_empty() {
                 return err(Errno::ENOTEMPTY);
             }
             if let Some(dir) = target.upper() {
-                for whiteout in super::dir::names(&dir)? {
-                    dir.unlink(&whiteout.name)?;
+                for whiteout in super::dir::names(&dir)?.iter() {
+                    dir.unlink(whiteout.name)?;
                 }
             }
         } else if target.is_none() {
@@ -346,7 +351,9 @@ impl Inode for OvlInode {
 
     fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
         if self.kind == InodeKind::Directory {
-            return Ok(Box::new(OvlDir::new(self)));
+            // The layer's own check comes first: EACCES now, not at the first read (ovl_dir_open()).
+            self.real().open(flags)?;
+            return Ok(Box::new(ListedDir::new(self)));
         }
         if flags.writable() || flags.contains(OpenFlags::O_TRUNC) {
             return self
