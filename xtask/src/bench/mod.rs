@@ -13,6 +13,9 @@ use std::path::Path;
 use std::process::Command;
 use umlaut_tests::paths::{self, Scratch};
 
+/// How often each row is measured on the host and in Umlaut; the best counts.
+const ROUNDS: usize = 2;
+
 /// Values by row name.
 type Rows = HashMap<String, f64>;
 
@@ -24,7 +27,12 @@ pub fn run(only: Option<&str>) -> Result<(), String> {
     let source = paths::root().join("tests/bench/micro.c");
     compile(&source, &micro)?;
     let real = paths::root().join("tests/bench/real.sh");
-    let lua = lua::sources(tools.path());
+    let wants = |name: &str| only.is_none_or(|o| name.contains(o));
+    let lua = if wants("lua_build") {
+        lua::sources(tools.path())
+    } else {
+        Ok(tools.path().join("no-lua"))
+    };
     if let Err(message) = &lua {
         eprintln!("lua_build is left out: {message}");
     }
@@ -33,22 +41,24 @@ pub fn run(only: Option<&str>) -> Result<(), String> {
     let one = |extra: &str| format!("{} \"$D\" {extra}", micro.display());
     let filter = only.unwrap_or_default();
     let all = format!(
-        "{}\n/bin/sh {} \"$D\" {}\n",
+        "{}\n/bin/sh {} \"$D\" {} {filter}\n",
         one(filter),
         real.display(),
         lua.display()
     );
-    let wants_real = only.is_none_or(|o| GOALS.iter().any(|g| g.real && g.name.contains(o)));
+    let wants_real = GOALS.iter().any(|g| g.real && wants(g.name));
     let script = if wants_real { all } else { one(filter) };
 
-    let mut host = measure(&Place::Host { cpus: "0" }, &script)?;
-    let mut umlaut = measure(
-        &Place::Umlaut {
+    // In turns, so that both see the same of what else the machine does.
+    let (mut host, mut umlaut) = (Rows::new(), Rows::new());
+    for _ in 0..ROUNDS {
+        keep_best(&mut host, measure(&Place::Host { cpus: "0" }, &script)?);
+        let guest = Place::Umlaut {
             linux: &linux,
             ncpus: 1,
-        },
-        &script,
-    )?;
+        };
+        keep_best(&mut umlaut, measure(&guest, &script)?);
+    }
     let uml = place::user_mode_linux()
         .map(|binary| measure(&Place::Uml { linux: &binary }, &script))
         .transpose()
@@ -57,14 +67,31 @@ pub fn run(only: Option<&str>) -> Result<(), String> {
             None
         })
         .unwrap_or_default();
-    if only.is_none_or(|o| "smp_scaling".contains(o)) {
+    if wants("smp_scaling") {
         scaling(&mut host, &mut umlaut, &linux, &one("four_threads"))?;
     }
-    if only.is_none_or(|o| "boot".contains(o)) {
+    if wants("boot_ms") {
         place::boot_time(&linux).map(|ms| umlaut.insert("boot_ms".into(), ms))?;
     }
     print(&host, &umlaut, &uml);
     Ok(())
+}
+
+fn keep_best(best: &mut Rows, rows: Rows) {
+    for (name, value) in rows {
+        let throughput = GOALS
+            .iter()
+            .any(|g| g.name == name && g.better == Better::Share);
+        best.entry(name)
+            .and_modify(|old| {
+                *old = if throughput {
+                    old.max(value)
+                } else {
+                    old.min(value)
+                }
+            })
+            .or_insert(value);
+    }
 }
 
 /// Work of four threads on two CPUs as a multiple of that on one.
@@ -183,6 +210,16 @@ fn verdict(goal: &Goal, ratio: f64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_of_the_rounds_counts() {
+        let rows =
+            |ns, bandwidth| Rows::from([("getppid".into(), ns), ("pipe_bw".into(), bandwidth)]);
+        let mut best = rows(5.0, 100.0);
+        keep_best(&mut best, rows(4.0, 90.0));
+        keep_best(&mut best, rows(6.0, 120.0));
+        assert_eq!(best, rows(4.0, 120.0));
+    }
 
     #[test]
     fn result_lines_are_told_from_others() {

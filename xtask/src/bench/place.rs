@@ -1,7 +1,7 @@
 //! Where a measurement runs: on the host, in Umlaut, in user-mode-linux.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use umlaut_tests::machine::Boot;
 use umlaut_tests::paths::Scratch;
@@ -12,8 +12,8 @@ pub enum Place<'a> {
     Uml { linux: &'a Path },
 }
 
-/// Seconds that one place may take for all rows.
-const TIMEOUT: u64 = 1200;
+/// What one place may take for all rows; a machine that hangs is ended then, and the rows it has printed count.
+const LIMIT: Duration = Duration::from_secs(600);
 /// Powers a machine off from its init, without anything of a distribution.
 const POWER_OFF: &str = "exec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'";
 
@@ -26,18 +26,15 @@ impl Place<'_> {
         }
     }
 
-    /// Runs `script` with `$D` a scratch directory in memory; its output.
+    /// Runs `script` with `$D` a scratch directory in memory; its output. Says so when it had to be ended.
     pub fn run(&self, script: &str) -> Result<String, String> {
         match self {
             Place::Host { cpus } => {
                 let dir = Scratch::in_memory("bench");
-                let output = Command::new("taskset")
-                    .args(["-c", cpus, "/bin/sh", "-c", script])
-                    .env("D", dir.path())
-                    .stderr(Stdio::inherit())
-                    .output()
-                    .map_err(|e| format!("taskset: {e}"))?;
-                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+                let mut boot = Boot::bare(["-c", cpus, "/bin/sh", "-c", script]);
+                boot.binary = "taskset".into();
+                boot.env = vec![("D".into(), dir.path().into())];
+                Ok(self.limited(boot))
             }
             Place::Umlaut { linux, ncpus } => {
                 let mut boot = Boot::bare([
@@ -47,13 +44,9 @@ impl Place<'_> {
                     format!("ncpus={ncpus}"),
                 ]);
                 boot.binary = linux.to_path_buf();
-                let ended = boot
-                    .stdin(&format!(
-                        "export D=/dev/shm TMPDIR=/dev/shm; mkdir -p $D; {script}\nexit 0\n"
-                    ))
-                    .timeout(TIMEOUT)
-                    .run();
-                Ok(ended.console)
+                Ok(self.limited(boot.stdin(&format!(
+                    "export D=/dev/shm TMPDIR=/dev/shm; mkdir -p $D; {script}\nexit 0\n"
+                ))))
             }
             Place::Uml { linux } => {
                 let dir = Scratch::on_disk("uml");
@@ -78,10 +71,28 @@ impl Place<'_> {
                     format!("init={}", init.display()),
                 ]);
                 boot.binary = linux.to_path_buf();
-                let ended = boot.timeout(TIMEOUT).run();
-                Ok(ended.console)
+                Ok(self.limited(boot))
             }
         }
+    }
+
+    /// Runs it no longer than [`LIMIT`], and ends what it leaves behind.
+    fn limited(&self, mut boot: Boot) -> String {
+        boot.timeout = LIMIT;
+        let ended = boot.run();
+        if ended.status.is_none() {
+            eprintln!(
+                "{} was ended after {} seconds: rows are missing",
+                self.name(),
+                LIMIT.as_secs()
+            );
+        }
+        for pid in ended.strays {
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        ended.console
     }
 }
 
