@@ -6,6 +6,7 @@
 use super::{DirFile, FIRST_POSITION, apply_attr, new_metadata};
 use crate::error::{Result, err};
 use crate::sync::{Lock, PollTable, Rank};
+use crate::task::Task;
 use crate::vfs::{
     DirEntry, DirSink, File, FileOps, FileSystem, Inode, InodeKind, Metadata, NewNode, Path,
     PollEvents, SetAttr, Sink, Source, StatFs,
@@ -61,6 +62,11 @@ pub trait Directory: Send + Sync + 'static {
     /// What making a name that isn't there answers.
     fn no_create(&self) -> Errno {
         Errno::EPERM
+    }
+
+    /// The process that a directory of procfs stands for: pidfd_send_signal(2) takes such a descriptor.
+    fn process(&self) -> Option<Arc<Task>> {
+        None
     }
 
     /// Whether a name that was found before still means the same.
@@ -311,6 +317,16 @@ pub struct PseudoInode {
     kind: InodeKind,
     owner: Option<Owner>,
     meta: Lock<Metadata>,
+}
+
+impl PseudoInode {
+    /// The process that `inode` stands for, if it is /proc/<pid>.
+    pub fn process(inode: &dyn Inode) -> Option<Arc<Task>> {
+        match &inode.as_any().downcast_ref::<PseudoInode>()?.body {
+            Body::Dir(directory) => directory.process(),
+            _ => None,
+        }
+    }
 }
 
 /// The number of the child `name` of directory `parent`: the same as long as both are.

@@ -242,6 +242,9 @@ impl Change<'_> {
     }
 }
 
+/// Where addresses of programs end on x86-64 with four levels of page tables.
+const LINUX_TASK_SIZE: u64 = (1 << 47) - PAGE;
+
 impl Mm {
     /// mmap(2): returns the address. All errors of mmap(2) but those of the descriptor.
     pub fn mmap(&self, caller: &mut Caller<'_>, req: &MapRequest) -> Result<u64> {
@@ -310,12 +313,18 @@ impl Mm {
 
     /// munmap(2). EINVAL, ENOMEM.
     pub fn munmap(&self, caller: &mut Caller<'_>, addr: u64, len: u64) -> Result<()> {
-        if !addr.is_multiple_of(PAGE) || len > TASK_SIZE || addr > TASK_SIZE - len {
+        if !addr.is_multiple_of(PAGE) || len > LINUX_TASK_SIZE || addr > LINUX_TASK_SIZE - len {
             return err(Errno::EINVAL);
         }
-        let len = len.next_multiple_of(PAGE);
-        if len == 0 {
+        // Above what guests can have, nothing is mapped.
+        let asked = len.next_multiple_of(PAGE);
+        if asked == 0 {
             return err(Errno::EINVAL);
+        }
+        // Above what guests can have, nothing is mapped.
+        let len = asked.min(TASK_SIZE.saturating_sub(addr));
+        if len == 0 {
+            return Ok(());
         }
         let mut change = self.change();
         let inside = change.inner.vmas.splits(addr, addr + len);
@@ -323,7 +332,15 @@ impl Mm {
             return err(Errno::ENOMEM);
         }
         if change.cut(addr, addr + len) {
-            change.ops.push(MapOp::Unmap { addr, len });
+            // In two steps: the platform takes no range as long as everything.
+            let first = len.min(TASK_SIZE / 2 & !(PAGE - 1));
+            change.ops.push(MapOp::Unmap { addr, len: first });
+            if first < len {
+                change.ops.push(MapOp::Unmap {
+                    addr: addr + first,
+                    len: len - first,
+                });
+            }
         }
         change.finish(caller)
     }

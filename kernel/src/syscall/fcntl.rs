@@ -47,7 +47,7 @@ pub fn fcntl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<i64> {
             .set_cloexec(fd.0, arg as u32 & FD_CLOEXEC != 0)
             .map(|()| 0),
         F_GETFL => Ok(i64::from(file.flags().bits())),
-        F_SETFL => set_flags(cx, &file, arg as u32).map(|()| 0),
+        F_SETFL => set_flags(cx, &file, fd, arg as u32).map(|()| 0),
         F_GETLK | F_OFD_GETLK => {
             get_lock(cx, &file, UserPtr::new(arg), cmd == F_OFD_GETLK).map(|()| 0)
         }
@@ -69,7 +69,7 @@ pub fn fcntl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<i64> {
 }
 
 /// fs/fcntl.c:setfl().
-fn set_flags(cx: &Context, file: &Arc<File>, arg: u32) -> Result<()> {
+fn set_flags(cx: &Context, file: &Arc<File>, fd: Fd, arg: u32) -> Result<()> {
     let new = OpenFlags::from_bits_retain(arg).intersection(OpenFlags::SETFL_MASK);
     let old = file.flags();
     let gains_noatime = new.contains(OpenFlags::O_NOATIME) && !old.contains(OpenFlags::O_NOATIME);
@@ -77,9 +77,7 @@ fn set_flags(cx: &Context, file: &Arc<File>, arg: u32) -> Result<()> {
         return err(Errno::EPERM);
     }
     let flags = old.difference(OpenFlags::SETFL_MASK) | new;
-    file.ops().set_flags(file, flags)?;
-    file.set_flags(flags);
-    Ok(())
+    file.change_flags(flags, fd.0)
 }
 
 /// The range of a `struct flock`: fs/locks.c:flock64_to_posix_lock(). EINVAL, EOVERFLOW.
@@ -261,9 +259,10 @@ pub fn ioctl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<u64> {
         let mut flags = file.flags();
         flags.set(flag, on);
         if flag == OpenFlags::FASYNC {
-            file.ops().set_flags(&file, flags)?;
+            file.change_flags(flags, fd.0)?;
+        } else {
+            file.set_flags(flags);
         }
-        file.set_flags(flags);
         Ok(0)
     };
     let regular = file.inode().kind() == InodeKind::Regular && file.ops().seekable();

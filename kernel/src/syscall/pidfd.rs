@@ -2,6 +2,7 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
+use crate::fs::pseudo::PseudoInode;
 use crate::signal;
 use crate::task::pidfd::{self, PidFd};
 use crate::task::{Pid, Task, may_inspect, pids};
@@ -41,8 +42,15 @@ pub fn pidfd_send_signal(
     if scope.unknown_bits() != 0 || scope.bits().count_ones() > 1 {
         return err(Errno::EINVAL);
     }
-    let file = pidfd::get(&cx.task, fd.0)?;
-    let of = file.ops_as::<PidFd>().ok_or(Errno::EBADF)?;
+    let file = cx.task.files().get(fd.0)?;
+    let directory = PseudoInode::process(&**file.inode()).map(|task| PidFd {
+        task,
+        thread: false,
+    });
+    let of = file
+        .ops_as::<PidFd>()
+        .or(directory.as_ref())
+        .ok_or(Errno::EBADF)?;
     let target = of.task.clone();
     let thread =
         scope.contains(PidfdSignalFlags::PIDFD_SIGNAL_THREAD) || (scope.is_empty() && of.thread);

@@ -124,6 +124,8 @@ pub struct File {
     pub position_lock: Mutex<()>,
     /// F_SETOWN: pid, or minus a process group; and F_SETSIG.
     pub owner: crate::sync::Lock<FileOwner>,
+    /// Its places in queues, while O_ASYNC is set.
+    pub(super) async_table: crate::sync::Lock<Option<crate::sync::PollTable>>,
     id: u64,
     /// The epolls that watch it.
     pub epoll_links: crate::ipc::epoll::Links,
@@ -160,6 +162,7 @@ impl File {
             position: AtomicU64::new(0),
             position_lock: Mutex::new(()),
             owner: crate::sync::Lock::new(crate::sync::Rank::LEAF, FileOwner::default()),
+            async_table: crate::sync::Lock::new(crate::sync::Rank::LEAF, None),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             epoll_links: Default::default(),
             claim: Default::default(),
@@ -195,6 +198,22 @@ impl File {
 
     pub fn set_flags(&self, flags: OpenFlags) {
         self.flags.store(flags.bits(), Ordering::Relaxed);
+    }
+
+    /// Makes `flags` those of the file, with what O_ASYNC entails; `fd`: the descriptor that signals will name.
+    pub fn change_flags(self: &Arc<File>, flags: OpenFlags, fd: i32) -> Result<()> {
+        self.ops.set_flags(self, flags)?;
+        let (was, is) = (
+            self.flags().contains(OpenFlags::FASYNC),
+            flags.contains(OpenFlags::FASYNC),
+        );
+        self.set_flags(flags);
+        if was != is && self.ops.can_poll(self) {
+            let table = is.then(|| super::fasync::register(self, fd));
+            let old = std::mem::replace(&mut *self.async_table.lock(), table);
+            drop(old);
+        }
+        Ok(())
     }
 
     pub fn nonblocking(&self) -> bool {

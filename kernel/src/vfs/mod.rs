@@ -7,6 +7,7 @@ mod buffer;
 pub mod create;
 pub(crate) mod dcache;
 pub mod device;
+mod fasync;
 mod fdtable;
 mod file;
 mod inode;

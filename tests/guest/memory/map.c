@@ -175,5 +175,12 @@ int main(void)
         x[0] = 1;
     });
     V(remap_file_pages(sh, PG, 0, 0, 0) == 0 || errno == EINVAL);
+    V(munmap(0, 1L << 47));
+    say("a hint at the end of everything: %d", mmap((void *)-PG, PG, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    IN_CHILD("everything unmapped", {
+        struct rlimit r = {0, 0};
+        setrlimit(RLIMIT_CORE, &r);
+        munmap(0, (1L << 47) - PG);
+    });
     return 0;
 }

@@ -62,5 +62,11 @@ int main(void)
     say("self: %d", self >= 0);
     signal(SIGUSR1, SIG_IGN);
     V(syscall(SYS_pidfd_send_signal, self, SIGUSR1, NULL, 0));
+    /* A directory of procfs is one, too. */
+    int dir = open("/proc/self", O_DIRECTORY), other = open("/proc/self/fd", O_DIRECTORY), root = open("/proc", O_DIRECTORY);
+    V(syscall(SYS_pidfd_send_signal, dir, SIGUSR1, NULL, 0));
+    V(syscall(SYS_pidfd_send_signal, other, 0, NULL, 0));
+    V(syscall(SYS_pidfd_send_signal, root, 0, NULL, 0));
+    V(syscall(SYS_pidfd_getfd, dir, 0, 0));
     return 0;
 }

@@ -97,6 +97,10 @@ impl Directory for TaskDir {
         Errno::ENOENT
     }
 
+    fn process(&self) -> Option<Arc<Task>> {
+        self.task.upgrade().filter(|_| self.process)
+    }
+
     fn still(&self, _name: &[u8]) -> bool {
         alive(&self.task).is_ok()
     }
