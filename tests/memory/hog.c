@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -130,19 +129,6 @@ static int timers(long i)
     return timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_NONE}, &t);
 }
 
-static int events(long i)
-{
-    (void)i;
-    return eventfd(0, 0) < 0 ? -1 : 0;
-}
-
-static int areas(long i)
-{
-    (void)i;
-    char *p = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? -1 : mprotect(p, 4096, PROT_READ);
-}
-
 /* Full pipes that only a message on its way refers to. */
 static int flying(long i)
 {
@@ -172,7 +158,7 @@ static const struct {
 } ways[] = {
     {"pipes", pipes}, {"sockets", sockets}, {"names", names}, {"links", links}, {"symlinks", symlinks},
     {"missing", missing}, {"locks", locks}, {"watches", watches}, {"notes", notes},
-    {"signals", signals}, {"timers", timers}, {"events", events}, {"areas", areas}, {"flying", flying},
+    {"signals", signals}, {"timers", timers}, {"flying", flying},
 };
 
 int main(int argc, char **argv)

@@ -333,7 +333,7 @@ impl Mm {
         }
         if change.cut(addr, addr + len) {
             // In two steps: the platform takes no range as long as everything.
-            let first = len.min(TASK_SIZE / 2 & !(PAGE - 1));
+            let first = len.min((TASK_SIZE / 2) & !(PAGE - 1));
             change.ops.push(MapOp::Unmap { addr, len: first });
             if first < len {
                 change.ops.push(MapOp::Unmap {
