@@ -272,6 +272,8 @@ impl Dir {
     }
 
     /// Gives `each` every record but `.` and `..`, in the host's order. EBADF unless it was opened to read.
+    // Never inlined, so that no fiber keeps the address of this thread's buffer.
+    #[inline(never)]
     pub fn entries(&self, mut each: impl FnMut(Entry<'_>)) -> Result<(), Errno> {
         let reader = self.reader.as_ref().ok_or(Errno::BADF)?;
         let mut moved = reader.lock().unwrap_or_else(PoisonError::into_inner);

@@ -132,6 +132,8 @@ impl PageCacheMemory {
     ///
     /// By way of a small buffer: pages that are written whole with `pwrite` need no fault here and aren't zeroed first,
     /// which costs more than the second copy out of a warm cache.
+    // Never inlined, so that no fiber keeps the address of this thread's buffer.
+    #[inline(never)]
     pub fn read_from_fd(
         &self,
         offset: u64,

@@ -8,17 +8,35 @@ use crate::vfs::{InodeKind, LookupFlags, Path, Reach, lookup, notify, path_names
 use abi::cap::CAP_SYS_CHROOT;
 use abi::errno::Errno;
 use abi::fs::{AT_FDCWD, DirentWriter};
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 /// Bytes of records that one call gives at most.
 const MAX_RECORDS: usize = 1 << 17;
+
+thread_local! {
+    static SPACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+// Never inlined: the task may go on on another host thread in between.
+#[inline(never)]
+fn take_space() -> Vec<u8> {
+    SPACE.take()
+}
+
+#[inline(never)]
+fn keep_space(space: Vec<u8>) {
+    SPACE.set(space);
+}
 
 fn records(cx: &mut Context, fd: Fd, buf: UserPtr<u8>, size: u32, old: bool) -> Result<usize> {
     let file = cx.task.files().get(fd.0)?;
     if file.inode().kind() != InodeKind::Directory {
         return err(Errno::ENOTDIR);
     }
-    let mut space = vec![0; (size as usize).min(MAX_RECORDS)];
+    // Kept for the next call: zeroing it each time would cost more than most directories.
+    let mut space = take_space();
+    space.resize((size as usize).min(MAX_RECORDS), 0);
     let mut writer = if old {
         DirentWriter::new_old(&mut space)
     } else {
@@ -45,6 +63,7 @@ fn records(cx: &mut Context, fd: Fd, buf: UserPtr<u8>, size: u32, old: bool) -> 
     }
     buf.write_bytes(&space[..written])?;
     file.set_position(position);
+    keep_space(space);
     file.touch_accessed();
     notify::accessed(&file);
     Ok(written)
