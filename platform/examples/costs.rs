@@ -11,6 +11,12 @@ const LOOP: [u8; 14] = [
     0xb8, 110, 0, 0, 0, 0x0f, 0x05, 0xb8, 110, 0, 0, 0, 0xeb, 0xf7,
 ];
 
+/// 1: mov eax, 110; lea rcx, [rip + 2f]; movabs r11, gate; jmp [r11]; 2: jmp 1b
+const DIRECT: [u8; 27] = [
+    0xb8, 110, 0, 0, 0, 0x48, 0x8d, 0x0d, 13, 0, 0, 0, 0x49, 0xbb, 0x30, 0, 0x10, 0, 0xff, 0x7f, 0,
+    0, 0x41, 0xff, 0x23, 0xeb, 0xe5,
+];
+
 fn time(name: &str, n: u32, mut f: impl FnMut()) -> f64 {
     let mut best = f64::MAX;
     for _ in 0..5 {
@@ -60,7 +66,7 @@ fn main() {
         .expect("spawn");
     assert_eq!(t.run(&vcpu), Trap::Syscall);
     let null = time("system call, round trip", 100_000, || {
-        t.regs_mut().rax = 1;
+        t.set_result(1);
         assert_eq!(t.run(&vcpu), Trap::Syscall);
     });
     println!("{:<44} {:>10.1} x", "  of host getppid", null / native);
@@ -85,6 +91,16 @@ fn main() {
         "{:<44} {:>10.1} x",
         "  of host getppid, median of turns", ratios[2000]
     );
+    space.write(CODE + 0x800, &DIRECT);
+    t.regs_mut().rip = CODE + 0x800;
+    assert_eq!(t.run(&vcpu), Trap::Syscall);
+    let direct = time("direct call, round trip", 100_000, || {
+        t.set_result(1);
+        assert_eq!(t.run(&vcpu), Trap::Syscall);
+    });
+    println!("{:<44} {:>10.1} x", "  of host getppid", direct / native);
+    t.regs_mut().rip = CODE;
+    assert_eq!(t.run(&vcpu), Trap::Syscall);
     time("kernel's side only: kick taken at once", 100_000, || {
         vcpu.kick();
         assert_eq!(t.run(&vcpu), Trap::Interrupted);

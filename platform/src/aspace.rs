@@ -1,10 +1,11 @@
 //! A guest address space: one host process, its agent, and the thread areas it maps.
 
 use crate::agent::{Agent, Done, Op};
-use crate::control::area_offset;
+use crate::control::{Shared, area_offset};
 use crate::frame::{self, Area};
 use crate::machine::Machine;
 use crate::sys::{self, Dir};
+use crate::thread::Left;
 use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,8 @@ pub struct AddressSpace(pub(crate) Arc<Space>);
 pub(crate) struct Space {
     pub machine: Arc<Machine>,
     pub pid: i32,
+    /// The request page.
+    page: Shared,
     /// The agent, which one caller at a time may use.
     agent: Mutex<Agent>,
     /// Host CPU the agent is pinned to.
@@ -36,6 +39,9 @@ struct Areas {
     exiting: Vec<Area>,
     /// Threads that nobody owns, waiting in their areas.
     parked: Vec<Parked>,
+    /// Guest threads that are owned, and whether the one in the home area is among them.
+    owned: usize,
+    home_owned: bool,
 }
 
 struct Parked {
@@ -120,6 +126,7 @@ impl AddressSpace {
     pub fn spawn(&self, init: &ThreadState) -> io::Result<GuestThread> {
         let mut areas = self.0.areas.lock().unwrap();
         if let Some(p) = areas.parked.pop() {
+            self.0.own(&mut areas, &p.area);
             drop(areas);
             return Ok(GuestThread::reuse(self.clone(), p.area, p.tid, p.cpu, init));
         }
@@ -143,6 +150,8 @@ impl AddressSpace {
                 area
             }
         };
+        // Before it runs: with it, the home thread isn't alone any more.
+        self.0.own(&mut areas, &area);
         drop(areas);
         area.init(init);
         ops.push(clone_thread(&area));
@@ -155,8 +164,10 @@ impl AddressSpace {
                 init,
             )),
             Err(e) => {
+                let mut areas = self.0.areas.lock().unwrap();
+                self.0.disown(&mut areas, &area);
                 if ops.len() == 1 {
-                    self.0.areas.lock().unwrap().empty.push(area);
+                    areas.empty.push(area);
                 }
                 Err(e)
             }
@@ -358,14 +369,15 @@ impl AddressSpace {
     }
 
     /// Takes back the host thread of a dropped [`GuestThread`].
-    pub(crate) fn release(&self, area: Area, tid: i32, cpu: usize, stopped: bool) {
+    pub(crate) fn release(&self, area: Area, tid: i32, cpu: usize, how: Left) {
         if Arc::strong_count(&self.0) == 1 {
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
-        if stopped && areas.parked.len() < MAX_PARKED {
+        self.0.disown(&mut areas, &area);
+        if how == Left::Stopped && areas.parked.len() < MAX_PARKED {
             areas.parked.push(Parked { area, tid, cpu });
-        } else if stopped {
+        } else if how != Left::Dead {
             area.tell_exit();
             areas.exiting.push(area);
         }
@@ -384,6 +396,27 @@ impl Areas {
 }
 
 impl Space {
+    /// Counts a thread in.
+    fn own(&self, areas: &mut Areas, area: &Area) {
+        areas.owned += 1;
+        areas.home_owned |= area.addr == HOME_ADDR;
+        self.choose_entry(areas);
+    }
+
+    /// Counts a thread out.
+    fn disown(&self, areas: &mut Areas, area: &Area) {
+        areas.owned -= 1;
+        areas.home_owned &= area.addr != HOME_ADDR;
+        self.choose_entry(areas);
+    }
+
+    /// Says where patched call sites go: a direct call finds its mailbox by the home area's address, so it is for a
+    /// process whose only thread is there.
+    fn choose_entry(&self, areas: &Areas) {
+        let direct = areas.owned == 1 && areas.home_owned;
+        self.page.put(req::ENTRY, entry(direct));
+    }
+
     /// The agent, pinned to the calling vCPU's host CPU: a hand-off across CPUs costs 30 times more.
     fn agent(&self) -> MutexGuard<'_, Agent> {
         let guard = self.agent.lock().unwrap();
@@ -427,6 +460,7 @@ fn clone_space(
         ops.push(clone_thread(&area));
     }
     let page = machine.control.request(slot);
+    page.put(req::ENTRY, entry(init.is_some()));
     let r = machine
         .caller()
         .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
@@ -435,10 +469,13 @@ fn clone_space(
     let space = AddressSpace(Arc::new(Space {
         machine: machine.clone(),
         pid,
+        page,
         agent: Mutex::new(Agent { page, pid, seq: 1 }),
         agent_cpu: AtomicUsize::new(cpu),
         areas: Mutex::new(Areas {
             slots: vec![slot],
+            owned: usize::from(init.is_some()),
+            home_owned: init.is_some(),
             ..Areas::default()
         }),
     }));
@@ -451,6 +488,16 @@ fn clone_space(
         }
     };
     Ok((space, thread))
+}
+
+/// Where patched call sites of a process go.
+fn entry(direct: bool) -> u64 {
+    // Without FSGSBASE a direct call would need two system calls for the bases alone.
+    if direct && crate::zygote::fsgsbase() {
+        stub::direct_entry()
+    } else {
+        stub::indirect_entry()
+    }
 }
 
 fn map_area(area: &Area) -> Op {

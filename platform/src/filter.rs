@@ -120,6 +120,7 @@ pub fn build(secret: u64, fsgsbase: bool) -> Vec<sock_filter> {
     });
     a.on(libc::SYS_rt_sigreturn as u32, ALLOW);
     a.on(libc::SYS_exit as u32, ALLOW);
+    a.on(stub::layout::mb::FRAME_NR, TRAP);
     a.case(libc::SYS_mmap as u32, |a| {
         // With the secret: its lower half is above flags, its upper half above the descriptor.
         a.ld(hi(3)).op(JEQ, secret as u32, 0, 3);

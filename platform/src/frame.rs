@@ -21,7 +21,14 @@ const UC_SIZE: u64 = 304;
 const UC_FLAGS: u64 = 7;
 const SIGINFO_SIZE: u64 = 128;
 
+/// SF, ZF, AF, PF, CF and the bit that is always set.
+const LAHF_FLAGS: u64 = 0xd7;
+const OVERFLOW: u64 = 1 << 11;
+/// Interrupts on, and the bit that is always set.
+const USER_FLAGS: u64 = 0x202;
+
 // Indexes of greg words.
+const RAX: u64 = 13;
 const EFLAGS: u64 = 17;
 const SEGMENTS: u64 = 18;
 const ERR: u64 = 19;
@@ -160,6 +167,60 @@ impl Area {
             USER_CS
         };
         self.mem.put(uc + GREGS + 8 * SEGMENTS, cs | USER_DS << 48);
+    }
+
+    /// Registers at a direct call. Flags that arithmetic doesn't set are those of any user code.
+    #[inline]
+    pub fn get_direct_regs(&self, r: &mut Registers) {
+        let g = |i: u64| self.mem.get(MAILBOX + mb::REGS + 8 * i);
+        r.r8 = g(0);
+        r.r9 = g(1);
+        r.r10 = g(2);
+        r.r12 = g(4);
+        r.r13 = g(5);
+        r.r14 = g(6);
+        r.r15 = g(7);
+        r.rdi = g(8);
+        r.rsi = g(9);
+        r.rbp = g(10);
+        r.rbx = g(11);
+        r.rdx = g(12);
+        r.rax = g(13);
+        r.rsp = g(15);
+        r.rip = g(16);
+        let kept = self.mem.u32(MAILBOX + mb::EFLAGS).load(Ordering::Relaxed);
+        let arithmetic = u64::from(kept >> 8) & LAHF_FLAGS | u64::from(kept & 1) << 11;
+        r.eflags = USER_FLAGS | arithmetic;
+        // As the instruction leaves them.
+        r.rcx = r.rip;
+        r.r11 = r.eflags;
+        r.cs = USER_CS;
+        r.ss = USER_DS;
+        r.fs_base = self.mem.get(MAILBOX + mb::FS_BASE);
+        r.gs_base = self.mem.get(MAILBOX + mb::GS_BASE);
+    }
+
+    /// Flags in a frame that a direct call doesn't note: direction, alignment check and the like.
+    pub fn other_flags(&self, uc: u64) -> u64 {
+        self.mem.get(uc + GREGS + 8 * EFLAGS) & !(LAHF_FLAGS | OVERFLOW)
+    }
+
+    /// What a direct call returns.
+    #[inline]
+    pub fn put_direct_result(&self, value: u64) {
+        self.mem.put(MAILBOX + mb::REGS + 8 * RAX, value);
+    }
+
+    /// What a trapped call returns.
+    #[inline]
+    pub fn put_result(&self, uc: u64, value: u64) {
+        self.mem.put(uc + GREGS + 8 * RAX, value);
+    }
+
+    /// Has the thread, which is in a direct call, make a signal frame and hand over again.
+    pub fn ask_frame(&self) {
+        self.add_flag(mb::F_FRAME);
+        self.reply();
     }
 
     /// Has the thread load FS and GS bases before it goes on.

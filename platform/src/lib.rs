@@ -12,6 +12,7 @@ mod frame;
 pub mod heap;
 mod machine;
 mod pagecache;
+pub mod patch;
 mod spread;
 mod sys;
 mod thread;

@@ -3,6 +3,7 @@
 use crate::frame::Area;
 use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, zygote};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use stub::layout::{mb, state};
 
 /// Everything a new thread starts with. `xstate: None` is the CPU's reset state.
@@ -24,12 +25,32 @@ pub struct GuestThread {
     /// Offset of the ucontext of the last trap in the area.
     uc: u64,
     dirty: bool,
+    /// A result to write back, when nothing else changed.
+    result: bool,
+    /// It stopped in a direct call: its registers are in the mailbox, extended state in the CPU's registers, and there is no
+    /// frame.
+    direct: bool,
     dead: bool,
     ops: Vec<MapOp>,
 }
 
 const ARCH_X86_64: u32 = 0xc000_003e;
 const PAGE_FAULT: u64 = 14;
+
+/// How often, and for how long each time, a thread is waited for that owes nothing but a frame.
+const MAX_LOOKS: u32 = 30;
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How a guest thread is left by its owner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Waiting, with a frame.
+    Stopped,
+    /// Waiting in a direct call.
+    Direct,
+    /// Gone, or about to be.
+    Dead,
+}
 
 impl GuestThread {
     pub(crate) fn new(
@@ -51,6 +72,8 @@ impl GuestThread {
             bases,
             uc,
             dirty: false,
+            result: false,
+            direct: false,
             dead: false,
             ops: Vec::new(),
         }
@@ -92,21 +115,77 @@ impl GuestThread {
         &mut self.regs
     }
 
+    /// Sets what the system call that it trapped with returns: cheaper than [`regs_mut`](Self::regs_mut).
+    #[inline]
+    pub fn set_result(&mut self, value: u64) {
+        self.regs.rax = value;
+        self.result = true;
+    }
+
+    /// Sees to it that its state is in a signal frame, where all of it can be read and replaced.
+    fn need_frame(&mut self) {
+        if !self.direct || self.dead {
+            return;
+        }
+        self.area.ask_frame();
+        let answered = self.wait_unkicked();
+        self.direct = false;
+        match self.area.ucontext() {
+            Some(uc) if answered && self.area.signo() == libc::SIGSYS as u32 => {
+                self.uc = uc;
+                self.regs.eflags |= self.area.other_flags(uc);
+                self.dirty = true;
+            }
+            _ => {
+                self.give_up();
+            }
+        }
+    }
+
+    /// Waits for a thread that has a few instructions to do. False when it is gone or takes too long.
+    fn wait_unkicked(&self) -> bool {
+        let word = self.area.state();
+        let mut looks = 0;
+        while looks < MAX_LOOKS {
+            match word.load(Ordering::Acquire) {
+                state::KERNEL | state::KERNEL_WAITED => return true,
+                now @ (state::GUEST | state::GUEST_WAITED) => {
+                    let next = state::GUEST_WAITED;
+                    let swapped =
+                        word.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed);
+                    if swapped.is_ok() {
+                        sys::futex_wait(word, next, true, Some(LOOK));
+                        if word.load(Ordering::Relaxed) == next && sys::has_ended(self.space.0.pid)
+                        {
+                            return false;
+                        }
+                    }
+                    looks += 1;
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// The extended state as of the last trap.
     pub fn xstate(&mut self) -> XState {
+        self.need_frame();
         self.area.get_xstate(self.uc)
     }
 
     /// Replaces the extended state.
     pub fn set_xstate(&mut self, xstate: &XState) {
+        self.need_frame();
         self.area.put_xstate(self.uc, xstate);
     }
 
     /// Registers and extended state together.
     pub fn state(&mut self) -> ThreadState {
+        let xstate = Some(self.xstate());
         ThreadState {
             regs: self.regs,
-            xstate: Some(self.xstate()),
+            xstate,
         }
     }
 
@@ -132,6 +211,9 @@ impl GuestThread {
 
     /// Lets the guest run on `vcpu`, which the calling thread has entered, until it traps.
     pub fn run(&mut self, vcpu: &Vcpu) -> Trap {
+        if self.dirty {
+            self.need_frame();
+        }
         if self.dead {
             return Trap::Dead;
         }
@@ -150,8 +232,15 @@ impl GuestThread {
             if bases != self.bases {
                 self.area.put_bases(bases.0, bases.1);
             }
-            self.dirty = false;
+        } else if self.result {
+            if self.direct {
+                self.area.put_direct_result(self.regs.rax);
+            } else {
+                self.area.put_result(self.uc, self.regs.rax);
+            }
         }
+        self.dirty = false;
+        self.result = false;
         if !self.ops.is_empty()
             && let Some(trap) = self.flush_ops()
         {
@@ -232,8 +321,38 @@ impl GuestThread {
         }
     }
 
+    fn op_failed(&self) -> Trap {
+        let (index, errno) = self.area.op_failure();
+        Trap::OpFailed { index, errno }
+    }
+
+    #[inline]
+    fn take_direct(&mut self, signo: u32) -> Trap {
+        self.area.get_direct_regs(&mut self.regs);
+        self.bases = (self.regs.fs_base, self.regs.gs_base);
+        self.regs.orig_rax = u64::MAX;
+        match signo {
+            mb::DIRECT_CALL => {
+                self.regs.orig_rax = self.regs.rax;
+                Trap::Syscall
+            }
+            mb::OP_FAILED => self.op_failed(),
+            _ => Trap::Interrupted,
+        }
+    }
+
     fn take_trap(&mut self) -> Trap {
         let area = self.area;
+        let signo = area.signo();
+        let direct = match signo {
+            mb::DIRECT_CALL | mb::DIRECT_INTERRUPTED => true,
+            mb::OP_FAILED => self.direct,
+            _ => false,
+        };
+        self.direct = direct;
+        if direct {
+            return self.take_direct(signo);
+        }
         let Some(uc) = area.ucontext() else {
             return self.give_up();
         };
@@ -241,7 +360,6 @@ impl GuestThread {
         area.get_regs(uc, &mut self.regs);
         self.bases = (self.regs.fs_base, self.regs.gs_base);
         self.regs.orig_rax = u64::MAX;
-        let signo = area.signo();
         if signo == libc::SIGSYS as u32 {
             return match area.syscall_arch() {
                 ARCH_X86_64 => {
@@ -256,8 +374,7 @@ impl GuestThread {
             };
         }
         if signo == mb::OP_FAILED {
-            let (index, errno) = area.op_failure();
-            return Trap::OpFailed { index, errno };
+            return self.op_failed();
         }
         let i = area.trap_info(uc);
         match signo as i32 {
@@ -287,7 +404,11 @@ impl GuestThread {
 
 impl Drop for GuestThread {
     fn drop(&mut self) {
-        self.space
-            .release(self.area, self.tid, self.cpu, !self.dead);
+        let how = match (self.dead, self.direct) {
+            (true, _) => Left::Dead,
+            (false, true) => Left::Direct,
+            (false, false) => Left::Stopped,
+        };
+        self.space.release(self.area, self.tid, self.cpu, how);
     }
 }

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use stub::layout::{fd, req};
 
 /// The signal that interrupts a guest thread. A standard one: any number of kicks is one pending signal.
-pub const PREEMPT: i32 = libc::SIGUSR1;
+pub const PREEMPT: i32 = stub::layout::mb::PREEMPT;
+const _: () = assert!(PREEMPT == libc::SIGUSR1 && stub::layout::mb::SIGTRAP == libc::SIGTRAP);
 
 const HANDLED: [i32; 7] = [
     libc::SIGSYS,

@@ -18,7 +18,7 @@ pub const AREAS_ADDR: u64 = STUB_BASE + 0x1000_0000;
 /// Bytes of a thread area: operations in the first page, the mailbox in the last bytes, signal stack between.
 pub const AREA_SIZE: u64 = 32 << 10;
 /// Bytes at an area's end that hold the mailbox.
-pub const MAILBOX_SIZE: u64 = 128;
+pub const MAILBOX_SIZE: u64 = 320;
 /// Thread areas (and request pages) in all.
 pub const SLOTS: u64 = 65536;
 /// Bytes of one request page.
@@ -64,6 +64,8 @@ pub mod req {
     pub const TAG: u64 = 36;
     /// u64: the secret; in the zygote's page while it starts.
     pub const SECRET: u64 = 40;
+    /// u64: where patched call sites of this process go.
+    pub const ENTRY: u64 = 48;
     /// Operations: `OP_SIZE` bytes each: u32 number, u32 kind, six u64 arguments.
     pub const OPS: u64 = 64;
     pub const OP_SIZE: u64 = 56;
@@ -104,14 +106,35 @@ pub mod mb {
     pub const OP_INDEX: u64 = 48;
     pub const OP_ERRNO: u64 = 52;
 
+    /// u32: a signal came in the middle of a direct call.
+    pub const PENDING: u64 = 56;
+    /// u32: flags at a direct call: AL is OF, AH as LAHF has it.
+    pub const EFLAGS: u64 = 60;
+    /// u64 each: registers at a direct call, in the order of a ucontext's gregs up to RIP.
+    pub const REGS: u64 = 128;
+
     /// `SIGNO` when an operation failed.
     pub const OP_FAILED: u32 = 0x100;
+    /// `SIGNO` of a direct call.
+    pub const DIRECT_CALL: u32 = 0x101;
+    /// `SIGNO` when a signal came in the middle of a direct call, which is done.
+    pub const DIRECT_INTERRUPTED: u32 = 0x102;
 
     /// Reply flags.
     pub const F_OPS: u32 = 1;
     pub const F_BASES: u32 = 2;
     pub const F_BASES_BY_SYSCALL: u32 = 4;
     pub const F_EXIT: u32 = 8;
+    /// Make a signal frame: a thread in a direct call has none.
+    pub const F_FRAME: u32 = 16;
+
+    /// No system call, but one that the filter traps inside the program.
+    pub const FRAME_NR: u32 = 0xfff;
+    /// Offset of RIP in a ucontext.
+    pub const UC_RIP: u64 = 40 + 16 * 8;
+    /// The signals that may come at any instruction: SIGUSR1 interrupts, SIGTRAP steps.
+    pub const PREEMPT: i32 = 10;
+    pub const SIGTRAP: i32 = 5;
 
     /// Operation in the area's first page: u32 number, u32 flags, u64 address, u64 length, u64 third argument.
     pub const OP_SIZE: u64 = 32;

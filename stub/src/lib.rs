@@ -8,4 +8,4 @@
 pub mod layout;
 mod program;
 
-pub use program::{entry, handler, image, syscall_handler, text};
+pub use program::{direct_entry, entry, handler, image, indirect_entry, syscall_handler, text};

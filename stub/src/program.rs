@@ -1,5 +1,6 @@
 //! The program. Registers of the agent: r15 the secret, r14 the request page, r13 the last request's number, r12 the
-//! operation, rbx its index. Guest threads in a handler: rbx the mailbox, rsp the signal frame.
+//! operation, rbx its index. Guest threads in a handler: rbx the mailbox, rsp the signal frame, r15 the way out; in a
+//! direct call the same, but rsp is the guest's.
 
 use crate::layout::*;
 use core::arch::global_asm;
@@ -200,6 +201,7 @@ global_asm!(
     "mov rbx, rsp",
     "or rbx, {area_mask}",
     "sub rbx, {mb_size} - 1",
+    "lea r15, [rip + 65f]",
     "jmp 62f",
     // ---- signal handlers: rdi signal, rsi siginfo, rdx ucontext.
     ".balign 64",
@@ -209,6 +211,9 @@ global_asm!(
     "mov rbx, rsp",
     "or rbx, {area_mask}",
     "sub rbx, {mb_size} - 1",
+    "cmp dword ptr [rdx + {uc_rip} + 4], {stub_hi}",
+    "je 80f",
+    "60:",
     "mov [rbx + {mb_signo}], edi",
     "mov [rbx + {mb_info}], rsi",
     "mov [rbx + {mb_uc}], rdx",
@@ -216,6 +221,8 @@ global_asm!(
     "mov [rbx + {mb_fs}], rax",
     "rdgsbase rax",
     "mov [rbx + {mb_gs}], rax",
+    "lea r15, [rip + 65f]",
+    // ---- hand over, wait for the turn, do what the reply says, leave by r15.
     "61:",
     "mov eax, {st_kernel}",
     "xchg eax, [rbx + {mb_state}]",
@@ -247,6 +254,7 @@ global_asm!(
     "mov r12d, [rbx + {mb_flags}]",
     "test r12d, r12d",
     "jnz 70f",
+    "jmp r15",
     "65:",
     "add rsp, 8",
     "mov eax, 15",
@@ -260,6 +268,12 @@ global_asm!(
     "mov eax, 60",
     "syscall",
     "71:",
+    "test r12d, {f_frame}",
+    "jz 76f",
+    "mov eax, {nr_frame}",
+    "syscall",
+    "hlt",
+    "76:",
     "test r12d, {f_bases}",
     "jz 72f",
     "mov rax, [rbx + {mb_fs}]",
@@ -279,12 +293,12 @@ global_asm!(
     "syscall",
     "73:",
     "test r12d, {f_ops}",
-    "jz 65b",
+    "jz 77f",
     "lea r13, [rbx + {mb_size} - {area_size}]",
     "xor r14d, r14d",
     "74:",
     "cmp r14d, [rbx + {mb_op_count}]",
-    "jae 65b",
+    "jae 77f",
     "mov eax, [r13]",
     "mov r10d, [r13 + 4]",
     "mov rdi, [r13 + 8]",
@@ -304,6 +318,95 @@ global_asm!(
     "mov [rbx + {mb_op_errno}], eax",
     "mov dword ptr [rbx + {mb_signo}], {op_failed}",
     "jmp 61b",
+    "77:",
+    "jmp r15",
+    // ---- a signal inside the program: a direct call is under way. It isn't interrupted, but looks at the flag when
+    // it leaves; one that had looked looks again.
+    "80:",
+    "cmp edi, {preempt}",
+    "je 81f",
+    "cmp edi, {sigtrap}",
+    "jne 60b",
+    "81:",
+    "mov dword ptr [rbx + {mb_pending}], 1",
+    "mov rcx, [rdx + {uc_rip}]",
+    "lea rax, [rip + 84f]",
+    "lea rsi, [rip + 85f]",
+    "cmp rcx, rax",
+    "jb 65b",
+    "cmp rcx, rsi",
+    "jae 65b",
+    "mov [rdx + {uc_rip}], rax",
+    "jmp 65b",
+    // ---- a direct call, from a patched call site: rax number, rcx return address, r11 free. Only the process's home
+    // thread comes here, and only while it is the only one.
+    ".balign 16",
+    ".globl umlaut_stub_direct",
+    ".hidden umlaut_stub_direct",
+    "umlaut_stub_direct:",
+    "movabs r11, {home_mailbox}",
+    "mov [r11 + {d_regs} + 13*8], rax",
+    "lahf",
+    "seto al",
+    "mov [r11 + {mb_eflags}], eax",
+    "mov [r11 + {d_regs} + 0*8], r8",
+    "mov [r11 + {d_regs} + 1*8], r9",
+    "mov [r11 + {d_regs} + 2*8], r10",
+    "mov [r11 + {d_regs} + 4*8], r12",
+    "mov [r11 + {d_regs} + 5*8], r13",
+    "mov [r11 + {d_regs} + 6*8], r14",
+    "mov [r11 + {d_regs} + 7*8], r15",
+    "mov [r11 + {d_regs} + 8*8], rdi",
+    "mov [r11 + {d_regs} + 9*8], rsi",
+    "mov [r11 + {d_regs} + 10*8], rbp",
+    "mov [r11 + {d_regs} + 11*8], rbx",
+    "mov [r11 + {d_regs} + 12*8], rdx",
+    "mov [r11 + {d_regs} + 15*8], rsp",
+    "mov [r11 + {d_regs} + 16*8], rcx",
+    "rdfsbase rax",
+    "mov [r11 + {mb_fs}], rax",
+    "rdgsbase rax",
+    "mov [r11 + {mb_gs}], rax",
+    "mov rbx, r11",
+    "mov dword ptr [rbx + {mb_signo}], {direct_call}",
+    "82:",
+    "lea r15, [rip + 83f]",
+    "jmp 61b",
+    "83:",
+    "mov r11, rbx",
+    "84:",
+    "cmp dword ptr [r11 + {mb_pending}], 0",
+    "jne 86f",
+    "mov eax, [r11 + {mb_eflags}]",
+    "add al, 127",
+    "sahf",
+    "mov r8, [r11 + {d_regs} + 0*8]",
+    "mov r9, [r11 + {d_regs} + 1*8]",
+    "mov r10, [r11 + {d_regs} + 2*8]",
+    "mov r12, [r11 + {d_regs} + 4*8]",
+    "mov r13, [r11 + {d_regs} + 5*8]",
+    "mov r14, [r11 + {d_regs} + 6*8]",
+    "mov r15, [r11 + {d_regs} + 7*8]",
+    "mov rdi, [r11 + {d_regs} + 8*8]",
+    "mov rsi, [r11 + {d_regs} + 9*8]",
+    "mov rbx, [r11 + {d_regs} + 11*8]",
+    "mov rdx, [r11 + {d_regs} + 12*8]",
+    "mov rax, [r11 + {d_regs} + 13*8]",
+    "mov rcx, [r11 + {d_regs} + 16*8]",
+    "jmp rcx",
+    "85:",
+    "86:",
+    "mov rbx, r11",
+    "mov dword ptr [rbx + {mb_pending}], 0",
+    "mov dword ptr [rbx + {mb_signo}], {direct_interrupted}",
+    "jmp 82b",
+    // ---- a patched call site in a process that makes no direct calls: its system call instruction is still there.
+    ".balign 16",
+    ".globl umlaut_stub_indirect",
+    ".hidden umlaut_stub_indirect",
+    "umlaut_stub_indirect:",
+    "lea r11, [rcx - 2]",
+    "jmp r11",
     // ---- the handler for hosts without FSGSBASE
     ".balign 16",
     ".globl umlaut_stub_syscall_handler",
@@ -323,6 +426,7 @@ global_asm!(
     "lea rsi, [rbx + {mb_gs}]",
     "mov eax, 158",
     "syscall",
+    "lea r15, [rip + 65b]",
     "jmp 61b",
     "90:",
     "hlt",
@@ -371,6 +475,18 @@ global_asm!(
     f_bases = const mb::F_BASES,
     f_bases_sys = const mb::F_BASES_BY_SYSCALL,
     f_ops = const mb::F_OPS,
+    f_frame = const mb::F_FRAME,
+    nr_frame = const mb::FRAME_NR,
+    uc_rip = const mb::UC_RIP,
+    stub_hi = const STUB_HI,
+    preempt = const mb::PREEMPT,
+    sigtrap = const mb::SIGTRAP,
+    mb_pending = const mb::PENDING,
+    mb_eflags = const mb::EFLAGS,
+    d_regs = const mb::REGS,
+    direct_call = const mb::DIRECT_CALL,
+    direct_interrupted = const mb::DIRECT_INTERRUPTED,
+    home_mailbox = const HOME_ADDR + AREA_SIZE - MAILBOX_SIZE,
     st_kernel = const state::KERNEL,
     st_kernel_w = const state::KERNEL_WAITED,
     st_guest_w = const state::GUEST_WAITED,
@@ -381,6 +497,8 @@ unsafe extern "C" {
     static umlaut_stub_start: u8;
     static umlaut_stub_handler: u8;
     static umlaut_stub_syscall_handler: u8;
+    static umlaut_stub_direct: u8;
+    static umlaut_stub_indirect: u8;
     static umlaut_stub_end: u8;
 }
 
@@ -411,6 +529,16 @@ pub fn handler() -> u64 {
 /// Address of the signal handler in stub processes on hosts without FSGSBASE.
 pub fn syscall_handler() -> u64 {
     at_stub(&raw const umlaut_stub_syscall_handler)
+}
+
+/// Where a patched call site goes in a process that makes direct calls.
+pub fn direct_entry() -> u64 {
+    at_stub(&raw const umlaut_stub_direct)
+}
+
+/// Where it goes in any other process.
+pub fn indirect_entry() -> u64 {
+    at_stub(&raw const umlaut_stub_indirect)
 }
 
 /// The ELF executable, as bytes by page: header page, text page.

@@ -116,6 +116,19 @@ impl Change<'_> {
 
     /// Takes `[start, end)` out of the tree. The caller takes it from the host. Returns whether anything was there.
     pub fn cut(&mut self, start: u64, end: u64) -> bool {
+        let first = self.gone.len();
+        let any = self.cut_alone(start, end);
+        let texts: Vec<Vma> = self.gone[first..]
+            .iter()
+            .filter(|vma| vma.mapping().is_some_and(|(m, _)| m.is_text()))
+            .cloned()
+            .collect();
+        self.drop_trampolines(&texts);
+        any
+    }
+
+    /// As [`cut`](Self::cut), but trampolines of text stay.
+    pub fn cut_alone(&mut self, start: u64, end: u64) -> bool {
         let removed = self.inner.vmas.remove(start, end);
         if removed.is_empty() {
             return false;

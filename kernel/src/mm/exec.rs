@@ -4,6 +4,7 @@ use super::change::Change;
 use super::map::settle_file;
 use super::pagecache::{self, Mapping};
 use super::place::TopDown;
+use super::text::{self, Text};
 use super::vma::{Backing, VmFlags, Vma};
 use super::{Inner, Mm, rmap};
 use crate::error::{Result, err};
@@ -15,6 +16,12 @@ use std::sync::{Arc, OnceLock};
 
 /// Stack below the arguments that is there at the start; the rest grows (fs/exec.c:setup_arg_pages()).
 const STACK_START: u64 = 128 << 10;
+
+/// Room that nothing else is put to below a new stack.
+const STACK_ROOM: u64 = 8 << 20;
+
+/// An area to be, with the patched copy of program text.
+type Area = (Vma, Option<Arc<Text>>);
 
 /// One range of a program.
 #[derive(Clone)]
@@ -64,7 +71,7 @@ pub struct Image {
 }
 
 impl Image {
-    fn areas(&self) -> Result<Vec<Vma>> {
+    fn areas(&self) -> Result<Vec<Area>> {
         self.maps.iter().map(ImageMap::vma).collect()
     }
 
@@ -118,14 +125,13 @@ fn area(start: u64, len: u64, flags: VmFlags, backing: Backing, name: Option<&st
 }
 
 impl ImageMap {
-    /// The area of this range; a file's first pages are read.
-    fn vma(&self) -> Result<Vma> {
+    /// The area of this range, with the patched copy of what is program text; a file's first pages are read.
+    fn vma(&self) -> Result<Area> {
         let mut flags = flags_of(self.prot);
         let backing = match &self.file {
             None => Backing::Anon,
             Some((file, offset)) => {
                 let mapping = file.ops().mapping(file)?;
-                settle_file(&mapping, *offset, self.len, false);
                 flags.set(VmFlags::COW, self.prot.write);
                 Backing::File {
                     mapping,
@@ -134,7 +140,15 @@ impl ImageMap {
                 }
             }
         };
-        Ok(area(self.addr, self.len, flags, backing, None))
+        let text = text::for_area(flags, &backing);
+        if let Backing::File {
+            mapping, offset, ..
+        } = &backing
+        {
+            let mapping = text.as_deref().map_or(&**mapping, Text::mapping);
+            settle_file(mapping, *offset, self.len, false);
+        }
+        Ok((area(self.addr, self.len, flags, backing, None), text))
     }
 }
 
@@ -220,7 +234,7 @@ impl Mm {
 
 impl Change<'_> {
     /// Puts what `image` says into a tree with nothing in it.
-    fn install_image(&mut self, image: &Image, areas: Vec<Vma>) -> Result<()> {
+    fn install_image(&mut self, image: &Image, areas: Vec<Area>) -> Result<()> {
         let (vdso, vdso_len) = vdso()?;
         let inner = &mut *self.inner;
         inner.layout = image.layout;
@@ -229,8 +243,19 @@ impl Change<'_> {
         inner.top = TopDown::new(image.layout.mmap_base);
         inner.legacy_base =
             (image.stack_limit == u64::MAX).then_some((TASK_SIZE / 3).next_multiple_of(PAGE_SIZE));
-        for vma in areas {
-            self.install(vma);
+        let stack = image
+            .stack_top
+            .saturating_sub(image.stack_limit.min(STACK_ROOM));
+        let mut taken: Vec<_> = image.maps.iter().map(|m| (m.addr, m.len)).collect();
+        taken.push((image.vdso, image.vdso_len()));
+        taken.push((stack, image.stack_top - stack));
+        let reserved = |start: u64, end: u64| {
+            taken
+                .iter()
+                .any(|(addr, len)| *addr < end && start < addr + len)
+        };
+        for (vma, text) in areas {
+            self.install_text(vma, text, reserved);
         }
         self.install_stack(image)?;
         let kernel = VmFlags::DONTEXPAND | VmFlags::MAYREAD | VmFlags::READ;

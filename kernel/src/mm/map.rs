@@ -3,6 +3,7 @@
 use super::change::{Caller, Change};
 use super::pagecache::{Mapping, PAGE};
 use super::place::{self, MIN_ADDR};
+use super::text::{self, Text};
 use super::vma::{Backing, VmFlags, Vma};
 use super::{Mm, sizes};
 use crate::error::{Result, err};
@@ -263,7 +264,9 @@ impl Mm {
             return err(Errno::EOVERFLOW);
         }
         let plan = req.plan(len)?;
-        prepare(&plan, len, req.flags.contains(MapFlags::MAP_POPULATE));
+        let text = text::for_area(plan.flags, &plan.backing);
+        let populate = req.flags.contains(MapFlags::MAP_POPULATE);
+        prepare(&plan, text.as_deref(), len, populate);
         let mut change = self.change();
         let mut flags = plan.flags | change.inner.future;
         let addr = change.choose(req, len)?;
@@ -292,7 +295,7 @@ impl Mm {
             name: plan.name,
             kept: Vec::new(),
         };
-        change.install(vma);
+        change.install_text(vma, text, |_, _| false);
         let populate = flags.contains(VmFlags::LOCKED)
             || (req.flags.contains(MapFlags::MAP_POPULATE)
                 && !req.flags.contains(MapFlags::MAP_NONBLOCK));
@@ -347,13 +350,13 @@ impl Mm {
 }
 
 /// Gets a file's pages ready, as far as that pays, before the `Mm` is locked.
-fn prepare(plan: &Plan, len: u64, populate: bool) {
+fn prepare(plan: &Plan, text: Option<&Text>, len: u64, populate: bool) {
     if let Backing::File {
         mapping, offset, ..
     } = &plan.backing
     {
         let all = populate || plan.flags.contains(VmFlags::LOCKED);
-        settle_file(mapping, *offset, len, all);
+        settle_file(text.map_or(&**mapping, Text::mapping), *offset, len, all);
     }
 }
 

@@ -23,6 +23,7 @@ mod remap;
 mod report;
 mod rmap;
 mod sizes;
+mod text;
 mod vma;
 
 pub use change::{Caller, flush, operation_failed};

@@ -79,6 +79,9 @@ impl Mm {
             if flags == vma.flags {
                 continue;
             }
+            if flags.contains(VmFlags::WRITE) {
+                change.leave_text(from, to);
+            }
             change.update(from, to, |v| v.flags = flags);
             if (flags ^ vma.flags).intersects(VmFlags::ACCESS) {
                 let mut changed = vma;

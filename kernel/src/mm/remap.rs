@@ -171,6 +171,8 @@ impl Change<'_> {
 
     /// Moves `[from, from + old_len)` of `vma` to the free place `to` and extends it to `new_len` there.
     fn move_area(&mut self, vma: &Vma, m: &Move, to: u64) {
+        self.leave_text(m.from, m.from + m.old_len);
+        let vma = &self.inner.vmas.find(m.from).unwrap_or(vma).clone();
         let source = vma.part(m.from, m.from + m.old_len.max(PAGE).min(vma.end - m.from));
         let mut target = source.clone();
         target.start = to;

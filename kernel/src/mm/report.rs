@@ -36,6 +36,13 @@ pub enum FutexKey {
     Shared { mapping: u64, offset: u64 },
 }
 
+impl super::Inner {
+    fn known_areas(&self) -> Vec<Vma> {
+        let known = |vma: &&Vma| !vma.flags.contains(VmFlags::HIDDEN);
+        self.vmas.iter().filter(known).cloned().collect()
+    }
+}
+
 impl Mm {
     pub fn layout(&self) -> Layout {
         self.inner.lock().layout
@@ -80,9 +87,9 @@ impl Mm {
         })
     }
 
-    /// Copies of all areas, by address.
+    /// Copies of all areas that the program may know of, by address.
     pub fn areas(&self) -> Vec<Vma> {
-        self.inner.lock().vmas.iter().cloned().collect()
+        self.inner.lock().known_areas()
     }
 
     /// Pages of files mapped on the host: what is known of the resident size without asking the host.
@@ -184,7 +191,7 @@ impl Mm {
         let layout = self.layout();
         let (areas, mapped) = {
             let inner = self.inner.lock();
-            let areas: Vec<Vma> = inner.vmas.iter().cloned().collect();
+            let areas = inner.known_areas();
             (areas, inner.mapped.clone())
         };
         let mut out = Vec::new();

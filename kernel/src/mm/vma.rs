@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const COW = 0x10_0000;
         const DONTEXPAND = 0x20_0000;
         const MERGEABLE = 0x40_0000;
+        /// The kernel's own: not told of, not counted.
+        const HIDDEN = 0x80_0000;
     }
 }
 
@@ -167,6 +169,9 @@ impl Vma {
     }
 
     fn counts(&self) -> Counts {
+        if self.flags.contains(VmFlags::HIDDEN) {
+            return Counts::default();
+        }
         let pages = self.len() / PAGE;
         let when = |on: bool| if on { pages } else { 0 };
         let f = self.flags;

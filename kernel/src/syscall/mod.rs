@@ -63,13 +63,13 @@ pub fn dispatch(cx: &mut Context) {
     };
     cx.task.in_syscall.store(u64::MAX, Ordering::Relaxed);
     match result {
-        Ok(value) => cx.guest.regs_mut().rax = value,
+        Ok(value) => cx.guest.set_result(value),
         Err(e) => {
             // A restart code must not reach the guest, even if the signal behind it is gone.
             if e.errno().is_restart() {
                 cx.task.work.store(true, Ordering::SeqCst);
             }
-            cx.guest.regs_mut().rax = e.errno().as_syscall_result() as u64;
+            cx.guest.set_result(e.errno().as_syscall_result() as u64);
         }
     }
 }

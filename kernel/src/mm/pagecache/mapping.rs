@@ -4,6 +4,7 @@ use super::accounting::{self, Quota};
 use super::{CacheRange, PAGE, PageSource, memory};
 use crate::error::{Result, err};
 use crate::mm::rangeset::RangeSet;
+use crate::mm::text::{Text, Texts};
 use crate::sync::{Lock, Mutex, Rank, WaitQueue};
 use abi::errno::Errno;
 use std::ops::Range;
@@ -74,6 +75,11 @@ pub struct Mapping {
     pub(super) write_back: Mutex<()>,
     pub(super) state: Lock<State>,
     settled: WaitQueue,
+    /// Counts changes of the content.
+    version: AtomicU64,
+    /// Copies of program text.
+    texts: Mutex<Texts>,
+    is_text: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -130,6 +136,9 @@ impl Mapping {
                 },
             ),
             settled: WaitQueue::new(),
+            version: AtomicU64::new(0),
+            texts: Mutex::new(Texts::default()),
+            is_text: AtomicBool::new(false),
         })
     }
 
@@ -145,6 +154,27 @@ impl Mapping {
 
     pub fn has_source(&self) -> bool {
         self.source.is_some()
+    }
+
+    /// The content is about to change, or has.
+    pub(super) fn changed(&self) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The copy of the current content with patched call sites. None for what guests may write to unseen.
+    pub fn text(self: &Arc<Mapping>) -> Option<Arc<Text>> {
+        if self.guest_written.load(Ordering::SeqCst) {
+            return None;
+        }
+        let version = self.version.load(Ordering::SeqCst);
+        let text = self.texts.lock().get(self, version)?;
+        text.mapping().is_text.store(true, Ordering::Relaxed);
+        Some(text)
+    }
+
+    /// Whether it is such a copy.
+    pub fn is_text(&self) -> bool {
+        self.is_text.load(Ordering::Relaxed)
     }
 
     /// Pages that hold content. Without a source these are the allocated ones (st_blocks, statfs).
@@ -407,6 +437,7 @@ impl Mapping {
             return err(Errno::EFBIG);
         }
         let _io = self.io.lock();
+        self.changed();
         let old = self.size();
         if new > old {
             self.zero_tail(old);
@@ -465,6 +496,7 @@ impl Mapping {
     /// With a source, the source has made the hole already.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
         let _io = self.io.lock();
+        self.changed();
         let end = offset
             .saturating_add(len)
             .min(self.size().next_multiple_of(PAGE));
@@ -500,6 +532,7 @@ impl Mapping {
     /// Forgets clean pages because the file behind changed; the next access reads anew. Pages that private writable
     /// mappings show stay.
     pub fn invalidate(&self) {
+        self.changed();
         self.evict(true);
     }
 

@@ -1,0 +1,211 @@
+//! Direct calls: what a patched call site does, by hand.
+
+mod common;
+use common::*;
+use platform::*;
+use std::time::{Duration, Instant};
+
+// As a trampoline: number in rax, return address in rcx, then through the gate of the process.
+guest!(
+    calls,
+    "mov rbx, 0x1b",
+    "mov rbp, 0x1c",
+    "mov r12, 0x1d",
+    "mov r15, 0x1e",
+    "mov r13, rsp",
+    "mov rax, 0x123456789abc",
+    "movq xmm7, rax",
+    "xor edi, edi",
+    "1:",
+    "inc rdi",
+    "mov r8, 8",
+    "mov r9, 9",
+    "mov r10, 10",
+    "mov rdx, 11",
+    "cmp rdi, 0",
+    "stc",
+    "mov eax, 39",
+    "lea rcx, [rip + 2f]",
+    "movabs r11, 0x7fff00100030",
+    "jmp [r11]",
+    "syscall",
+    "2:",
+    "jnc 9f",
+    "jz 9f",
+    "add rsi, rax",
+    "cmp rbx, 0x1b",
+    "jne 9f",
+    "cmp rbp, 0x1c",
+    "jne 9f",
+    "cmp r12, 0x1d",
+    "jne 9f",
+    "cmp r15, 0x1e",
+    "jne 9f",
+    "cmp r13, rsp",
+    "jne 9f",
+    "cmp r8, 8",
+    "jne 9f",
+    "cmp r9, 9",
+    "jne 9f",
+    "cmp r10, 10",
+    "jne 9f",
+    "cmp rdx, 11",
+    "jne 9f",
+    "movq r14, xmm7",
+    "mov rax, 0x123456789abc",
+    "cmp rax, r14",
+    "je 1b",
+    "9:",
+    "ud2"
+);
+
+/// Runs until the next system call, past interruptions.
+fn call(t: &mut GuestThread, c: &Cpu) -> Registers {
+    loop {
+        match t.run(&c.vcpu) {
+            Trap::Syscall => return *t.regs(),
+            Trap::Interrupted => {}
+            other => panic!("{other:?} at {:x}", t.regs().rip),
+        }
+    }
+}
+
+#[test]
+fn registers_and_flags_come_and_go() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    for i in 1..=1000u64 {
+        let r = call(&mut t, &c);
+        assert_eq!((r.orig_rax, r.rdi, r.rsi), (39, i, 5 * (i - 1)));
+        assert_eq!((r.rbx, r.rbp, r.r12, r.r15), (0x1b, 0x1c, 0x1d, 0x1e));
+        assert_eq!((r.r8, r.r9, r.r10, r.rdx), (8, 9, 10, 11));
+        assert_eq!((r.rsp, r.r13, r.rcx), (STACK_TOP, STACK_TOP, r.rip));
+        assert_eq!(r.eflags & 0x841, 1);
+        t.set_result(5);
+    }
+}
+
+#[test]
+fn all_state_can_be_read_and_replaced() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    for i in 1..=200u64 {
+        let r = call(&mut t, &c);
+        assert_eq!((r.rdi, r.rsi), (i, 5 * (i - 1)));
+        match i % 4 {
+            0 => t.regs_mut().rax = 5,
+            1 => {
+                let x = t.xstate();
+                assert_eq!(
+                    x.as_bytes()[160 + 16 * 7..][..8],
+                    0x1234_5678_9abcu64.to_le_bytes()
+                );
+                t.set_result(5);
+            }
+            2 => {
+                let x = t.xstate();
+                t.set_xstate(&x);
+                t.set_result(5);
+            }
+            _ => t.set_result(5),
+        }
+    }
+}
+
+#[test]
+fn a_child_goes_on_where_its_parent_called() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    call(&mut t, &c);
+    t.set_result(5);
+    call(&mut t, &c);
+    let space = t.address_space().clone();
+    let mut state = t.state();
+    state.regs.rax = 7;
+    let (_child_space, mut child) = space.fork(&state).expect("fork");
+    let r = call(&mut child, &c);
+    assert_eq!((r.rdi, r.rsi), (3, 12));
+    t.set_result(5);
+    assert_eq!(call(&mut t, &c).rsi, 10);
+}
+
+#[test]
+fn with_a_second_thread_calls_trap() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    call(&mut t, &c);
+    t.set_result(5);
+    let mut second = t.address_space().spawn(&start()).expect("spawn");
+    for i in 1..=100u64 {
+        let r = call(&mut second, &c);
+        assert_eq!((r.rdi, r.rsi), (i, 5 * (i - 1)));
+        second.set_result(5);
+        let r = call(&mut t, &c);
+        assert_eq!((r.rdi, r.rsi), (i + 1, 5 * i));
+        t.set_result(5);
+    }
+    drop(second);
+    let r = call(&mut t, &c);
+    assert_eq!((r.rdi, r.rsi), (102, 505));
+}
+
+#[test]
+fn queued_operations_and_failures() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    call(&mut t, &c);
+    t.set_result(5);
+    t.queue(MapOp::Protect {
+        addr: DATA,
+        len: 0x1000,
+        prot: Prot::NONE,
+    });
+    assert_eq!(call(&mut t, &c).rsi, 5);
+    t.set_result(5);
+    t.queue(MapOp::Protect {
+        addr: 0x1000_0000,
+        len: 0x1000,
+        prot: Prot::RW,
+    });
+    let errno = libc::ENOMEM;
+    assert_eq!(t.run(&c.vcpu), Trap::OpFailed { index: 0, errno });
+    assert_eq!((t.regs().rdi, t.regs().rax), (2, 5));
+    assert_eq!(call(&mut t, &c).rsi, 10);
+}
+
+#[test]
+fn kicks_at_any_moment() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    let vcpu = c.vcpu.clone();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = stop.clone();
+    let kicker = std::thread::spawn(move || {
+        let mut n = 0u32;
+        while !told.load(std::sync::atomic::Ordering::Relaxed) {
+            vcpu.kick();
+            n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (0..n >> 22).for_each(|_| std::hint::spin_loop());
+        }
+    });
+    let (mut calls, mut kicks) = (0u64, 0);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(600) {
+        match t.run(&c.vcpu) {
+            Trap::Syscall => {
+                calls += 1;
+                assert_eq!((t.regs().rdi, t.regs().rsi), (calls, 5 * (calls - 1)));
+                if calls.is_multiple_of(7) {
+                    let x = t.xstate();
+                    t.set_xstate(&x);
+                }
+                t.set_result(5);
+            }
+            Trap::Interrupted => kicks += 1,
+            other => panic!("{other:?} at {:x}", t.regs().rip),
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    kicker.join().expect("the kicker ends");
+    assert!(calls > 0 && kicks > 0, "{calls} calls, {kicks} kicks");
+}
