@@ -10,6 +10,7 @@
 //! before the file's first byte, in slots of [`SLOT`] bytes.
 
 use iced_x86::{Decoder, DecoderOptions};
+use memchr::memmem;
 use stub::layout::{REQUEST_ADDR, req};
 
 /// Bytes of a trampoline.
@@ -34,6 +35,8 @@ const NEED_FRAME: [libc::c_long; 7] = [
 ];
 /// `mov r9, [rsp + 8]`, the last argument in the C library's syscall(2).
 const LAST_ARGUMENT: [u8; 5] = [0x4c, 0x8b, 0x4c, 0x24, 0x08];
+/// `mov edi, AT_FDCWD`.
+const FROM_HERE: [u8; 5] = [0xbf, 0x9c, 0xff, 0xff, 0xff];
 /// `xor eax, eax`.
 const ZERO: [u8; 2] = [0x31, 0xc0];
 /// `cmp rax, -4096` and `cmp rax, -4095`.
@@ -79,10 +82,11 @@ impl Code<'_> {
     ) {
         let mut caves = Vec::new();
         let mut i = JUMP;
-        while i + SYSCALL.len() <= self.bytes.len() {
-            let Some(next) = find(&self.bytes[i..], SYSCALL) else {
-                return;
-            };
+        while let Some(next) = self
+            .bytes
+            .get(i..)
+            .and_then(|rest| memmem::find(rest, &SYSCALL))
+        {
             i += next;
             if let Some(patch) = self.site(i, &mut caves)
                 && let Some(slot) = slot(self.start + i as u64)
@@ -117,7 +121,7 @@ impl Code<'_> {
         let loads_number = before[0] == 0xb8
             && number < MAX_NR
             && !NEED_FRAME.contains(&libc::c_long::from(number));
-        if loads_number || (checked && before == LAST_ARGUMENT) {
+        if loads_number || before == FROM_HERE || (checked && before == LAST_ARGUMENT) {
             let at = i - JUMP;
             return (self.in_page(at, JUMP, i) && ends_with(b, i, JUMP)).then_some(Patch {
                 at,
@@ -183,18 +187,6 @@ impl Code<'_> {
         to[0] = 0xe9;
         to[1..].copy_from_slice(&jump.to_le_bytes());
         Some(code)
-    }
-}
-
-fn find(bytes: &[u8], what: [u8; 2]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += bytes[at..].iter().position(|b| *b == what[0])?;
-        match bytes.get(at + 1) {
-            None => return None,
-            Some(b) if *b == what[1] => return Some(at),
-            Some(_) => at += 1,
-        }
     }
 }
 

@@ -74,10 +74,19 @@ impl Text {
 impl PageSource for Text {
     fn fill(&self, start: u64, len: u64, cache_offset: u64) -> Result<()> {
         let file = self.file.upgrade().ok_or(Errno::EIO)?;
-        let from = start.saturating_sub(CONTEXT);
-        let mut bytes = vec![0; (start + len + CONTEXT - from) as usize];
-        // Of a file that was cut meanwhile the rest is zero.
-        file.read(&mut Sink::kernel(&mut bytes), from)?;
+        let (mut from, mut to) = (start, start + len);
+        let direct = file.fill_elsewhere(start, len, cache_offset)?;
+        if !direct {
+            from = start.saturating_sub(CONTEXT);
+            to += CONTEXT;
+        }
+        let mut bytes = vec![0; (to - from) as usize];
+        if direct {
+            memory().read(cache_offset, &mut bytes);
+        } else {
+            // Of a file that was cut meanwhile the rest is zero.
+            file.read(&mut Sink::kernel(&mut bytes), from)?;
+        }
         let base = self.trampolines.base();
         Code {
             bytes: &mut bytes,

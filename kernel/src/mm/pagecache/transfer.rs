@@ -281,6 +281,22 @@ impl Mapping {
         }
     }
 
+    /// Puts bytes `[start, start + len)` of the file to another place of the page-cache memory, straight from the source.
+    /// False when some of them are in the cache, or there is no source. The source's errors.
+    pub fn fill_elsewhere(&self, start: u64, len: u64, cache_offset: u64) -> Result<bool> {
+        let Some(source) = self.source() else {
+            return Ok(false);
+        };
+        let len = len.min(self.size().saturating_sub(start));
+        if self.state.lock().valid.count_in(pages_of(start, len)) > 0 {
+            return Ok(false);
+        }
+        if len > 0 {
+            source?.fill(start, len, cache_offset)?;
+        }
+        Ok(true)
+    }
+
     /// The range to fill pages in, made now for a file that was never read. With `fill`.
     fn range_for_fill(&self) -> Result<Arc<CacheRange>> {
         if let Some(range) = &self.state.lock().range {
