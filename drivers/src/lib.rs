@@ -4,4 +4,5 @@
 pub mod console;
 pub mod control;
 pub mod hostfs;
+pub mod mconsole;
 pub mod registry;

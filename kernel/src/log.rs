@@ -1,9 +1,11 @@
 //! The kernel log: a ring that `dmesg`, `syslog(2)` and /dev/kmsg read, and a sink that prints to the console.
 
 use crate::sync::{Lock, Rank, WaitQueue};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Syslog severity, as in `<N>` prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,13 +55,52 @@ static LOG: Lock<Log> = Lock::new(
     },
 );
 
-/// Sets where lines are printed as they are logged; the lines so far are printed first.
+/// Sets where lines below the console's level are printed as they are logged; the lines so far are printed first.
 pub fn set_sink(sink: Option<Sink>) {
     let mut log = LOG.lock();
     if let Some(sink) = &sink {
-        log.records.iter().for_each(sink);
+        let printed = |r: &&Record| (r.level as u8) < console_level();
+        log.records.iter().filter(printed).for_each(sink);
     }
     log.sink = sink;
+}
+
+/// Lines of this level and above (less severe) are not printed on the console: the first number of
+/// /proc/sys/kernel/printk.
+static CONSOLE_LEVEL: AtomicU8 = AtomicU8::new(7);
+
+pub fn console_level() -> u8 {
+    CONSOLE_LEVEL.load(Ordering::Relaxed)
+}
+
+pub fn set_console_level(level: u8) {
+    CONSOLE_LEVEL.store(level, Ordering::Relaxed);
+}
+
+thread_local! {
+    static CAPTURED: RefCell<Option<Vec<Record>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`, which must not sleep, and returns the lines that it logged on this host thread.
+pub fn captured(f: impl FnOnce()) -> Vec<Record> {
+    CAPTURED.set(Some(Vec::new()));
+    f();
+    CAPTURED.take().unwrap_or_default()
+}
+
+fn capture(record: &Record) {
+    CAPTURED.with_borrow_mut(|captured| captured.iter_mut().for_each(|c| c.push(record.clone())));
+}
+
+/// Prints the lines that are still there once more.
+pub fn replay() {
+    let log = LOG.lock();
+    for record in &log.records {
+        capture(record);
+        if let Some(sink) = &log.sink {
+            sink(record);
+        }
+    }
 }
 
 /// Adds a line (without its newline). Prefer the macros.
@@ -74,7 +115,10 @@ pub fn write(level: Level, text: fmt::Arguments<'_>) {
         text: text.to_string(),
     };
     log.next += 1;
-    if let Some(sink) = &log.sink {
+    capture(&record);
+    if let Some(sink) = &log.sink
+        && (level as u8) < console_level()
+    {
         sink(&record);
     }
     log.bytes += record.text.len();

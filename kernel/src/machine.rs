@@ -75,7 +75,7 @@ pub fn panic_at(message: &str, registers: Option<&Registers>) {
 }
 
 /// Registers as Linux prints them: arch/x86/kernel/process_64.c:__show_regs().
-fn register_lines(r: &Registers) -> Vec<String> {
+pub(crate) fn register_lines(r: &Registers) -> Vec<String> {
     vec![
         format!("RIP: {:04x}:0x{:x}", r.cs, r.rip),
         format!(

@@ -38,6 +38,8 @@ pub struct Options {
     pub stderr: bool,
     pub umid: Option<String>,
     pub uml_dir: Option<PathBuf>,
+    /// Socket that notifications go to (`mconsole=notify:<socket>`).
+    pub notify: Option<PathBuf>,
     pub hostfs_root: Option<String>,
     pub hostfs_append: bool,
     pub quiet: bool,
@@ -61,7 +63,6 @@ const LATER: &[(&str, &str)] = &[
     ("ubd", "disks"),
     ("eth", "network devices"),
     ("vec", "network devices"),
-    ("mconsole", "the management console"),
     ("initrd=", "initial RAM disks"),
     ("iomem=", "I/O memory"),
     ("virtio_uml.", "virtio devices"),
@@ -95,6 +96,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
         stderr: false,
         umid: None,
         uml_dir: None,
+        notify: None,
         hostfs_root: None,
         hostfs_append: false,
         quiet: false,
@@ -128,10 +130,18 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
             ));
         }
         match (key, value) {
-            ("umid", Some(name)) if o.umid.is_none() => {
-                o.umid = Some(name.to_owned());
+            ("umid", Some(name)) => {
+                if o.umid.is_some() {
+                    eprintln!("umid already set");
+                } else {
+                    o.umid = Some(name.to_owned());
+                }
                 continue;
             }
+            ("mconsole", Some(value)) => match value.strip_prefix("notify:") {
+                Some(socket) => o.notify = Some(PathBuf::from(socket)),
+                None => eprintln!("mconsole_setup : Unknown option - '{value}'"),
+            },
             ("uml_dir", Some(dir)) => {
                 o.uml_dir = Some(PathBuf::from(dir));
                 continue;
@@ -347,13 +357,7 @@ mod tests {
 
     #[test]
     fn later_options_are_refused_by_name() {
-        for option in [
-            "ubd0=root_fs",
-            "eth0=daemon",
-            "initrd=x",
-            "mconsole=notify:/x",
-            "root=/dev/ubda",
-        ] {
+        for option in ["ubd0=root_fs", "eth0=daemon", "initrd=x", "root=/dev/ubda"] {
             assert!(refusal(&[option]).contains(option), "{option}");
         }
     }

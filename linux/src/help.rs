@@ -38,6 +38,11 @@ con[0-9]*=<channel description>
 uml_dir=<directory>
     Where the directories of machines are kept; ~/.uml by default.
 
+mconsole=notify:<socket>
+    Sends notifications to a datagram socket of the host: the path of the
+    machine's management console at its start, the message of a panic, and
+    what programs write to /proc/mconsole.
+
 quiet
     Keeps the kernel's messages off the console.
 

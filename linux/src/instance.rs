@@ -1,11 +1,16 @@
-//! The machine's directory: `<uml_dir>/<umid>/` with the file `pid`, removed at the end.
+//! The machine's directory: `<uml_dir>/<umid>/` with the file `pid` and the management console's socket, removed at the end.
 
-use rustix::fs::Mode;
+use mconsole::name::{PID, SOCKET};
+use rustix::fs::{FlockOperation, Mode};
 use rustix::io::Errno;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+
+/// The socket of `umlaut`.
+const CONTROL: &str = control::SOCKET;
 
 /// Longest umid in bytes.
 const UMID_MAX: usize = 63;
@@ -13,6 +18,8 @@ const UMID_MAX: usize = 63;
 /// A claimed directory.
 pub struct Instance {
     dir: PathBuf,
+    /// Locked as long as the machine lives.
+    _pid_file: fs::File,
 }
 
 impl Instance {
@@ -57,42 +64,75 @@ impl Instance {
 
     fn take(base: &Path, name: &str) -> Result<Instance, String> {
         let dir = base.join(name);
-        let made = rustix::fs::mkdir(&dir, Mode::from_raw_mode(0o755));
-        match made {
-            Ok(()) => {}
-            Err(Errno::EXIST) => match living_owner(&dir) {
-                Some(pid) => return Err(format!("umid \"{name}\" is already in use by pid {pid}")),
-                None => clear(&dir),
-            },
-            Err(e) => return Err(format!("Failed to mkdir '{}': {e}", dir.display())),
+        let failed = |what: &str, path: &Path, e: &dyn std::fmt::Display| {
+            format!("Failed to {what} '{}': {e}", path.display())
+        };
+        if name == "." || name == ".." {
+            return Err(failed("mkdir", &dir, &"not a name of its own"));
         }
-        let instance = Instance { dir };
-        let file = fs::OpenOptions::new()
+        match rustix::fs::mkdir(&dir, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(failed("mkdir", &dir, &e)),
+        }
+        let path = dir.join(PID);
+        let mut file = fs::OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(false)
             .mode(0o644)
-            .open(instance.dir.join("pid"));
-        file.and_then(|mut file| writeln!(file, "{}", std::process::id()))
-            .map_err(|e| {
-                format!(
-                    "Failed to write '{}': {e}",
-                    instance.dir.join("pid").display()
-                )
-            })?;
-        Ok(instance)
+            .open(&path)
+            .map_err(|e| failed("write", &path, &e))?;
+        if let Some(pid) = living_owner(&dir, &mut file) {
+            return Err(format!("umid \"{name}\" is already in use by pid {pid}"));
+        }
+        let written = remove(&dir.join(SOCKET))
+            .and_then(|()| remove(&dir.join(CONTROL)))
+            .and_then(|()| file.set_len(0))
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", std::process::id()));
+        written.map_err(|e| failed("write", &path, &e))?;
+        // Another machine may have removed the directory since it was opened.
+        match (file.metadata(), fs::metadata(&path)) {
+            (Ok(mine), Ok(there)) if mine.ino() == there.ino() => Ok(Instance {
+                dir,
+                _pid_file: file,
+            }),
+            _ => Err(failed("write", &path, &"removed meanwhile")),
+        }
     }
+
+    /// Where the management console's socket belongs.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(SOCKET)
+    }
+
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        clear(&self.dir);
-        if let Err(e) = fs::remove_dir(&self.dir) {
+        remove_dir(&self.dir);
+    }
+}
+
+/// Removes a machine's directory. Other files in it stay, and it with them.
+pub fn remove_dir(dir: &Path) {
+    for name in [PID, SOCKET, CONTROL] {
+        if let Err(e) = remove(&dir.join(name)) {
             eprintln!(
-                "linux: the directory {} can't be removed: {e}",
-                self.dir.display()
+                "linux: '{}' can't be removed: {e}",
+                dir.join(name).display()
             );
         }
+    }
+    match fs::remove_dir(dir) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            eprintln!(
+                "linux: the directory {} can't be removed: {e}",
+                dir.display()
+            );
+        }
+        _ => {}
     }
 }
 
@@ -124,32 +164,31 @@ fn make_dir(dir: &Path) -> Result<(), Errno> {
     }
 }
 
-/// The pid in the directory's pid file if a process has it.
-fn living_owner(dir: &Path) -> Option<i32> {
-    let pid: i32 = fs::read_to_string(dir.join("pid"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+/// The process whose directory it is, if it lives. A machine holds a lock on its pid file as long as it lives, so a number
+/// that some other process has by now counts for nothing. Where there are no locks, and for User-Mode Linux, which takes
+/// none, a machine lives if its process does and its socket is bound.
+fn living_owner(dir: &Path, pid_file: &mut fs::File) -> Option<i32> {
+    let mut text = String::new();
+    pid_file.read_to_string(&mut text).ok()?;
+    let pid: Option<i32> = text.trim().parse().ok();
+    let lock = rustix::fs::flock(&*pid_file, FlockOperation::NonBlockingLockExclusive);
+    if lock == Err(Errno::WOULDBLOCK) {
+        return Some(pid.unwrap_or_default());
+    }
     // A machine that reboots finds its own number.
-    if pid == std::process::id() as i32 {
-        return None;
-    }
+    let pid = pid.filter(|pid| *pid != std::process::id() as i32)?;
     match rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid)?) {
-        Ok(()) | Err(Errno::PERM) => Some(pid),
-        Err(_) => None,
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(_) => return None,
     }
+    let connected = UnixDatagram::unbound().and_then(|socket| socket.connect(dir.join(SOCKET)));
+    connected.is_ok().then_some(pid)
 }
 
-/// Removes the files of a machine that has ended. Other entries stay, and with them the directory.
-fn clear(dir: &Path) {
-    for name in ["pid", "mconsole", "control"] {
-        match fs::remove_file(dir.join(name)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                kernel::pr_err!("'{}' can't be removed: {e}", dir.join(name).display());
-            }
-            _ => {}
-        }
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The machine put together from its options, run, and ended.
 
 use crate::cmdline::{Options, Root};
-use crate::instance::Instance;
+use crate::instance::{self, Instance};
 use drivers::console::{self, ConsoleConfig, Emulator};
 use drivers::control::{self, Description};
 use drivers::hostfs::{self, Confinement, HostFs};
@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The init for machines on the host's tree (see `init/main.rs`).
 static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
@@ -23,6 +23,8 @@ const FIBER_STACK: usize = 256 << 10;
 /// Set in the environment when the machine starts again: the filter of the first start is still in force, and each one
 /// more would count against the host's limit on their length.
 const FILTERED: &str = "UMLAUT_FILTERED";
+/// The machine's directory, for an end that doesn't come by [`run`].
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
 /// With `quiet`, lines of the log from this level on are not printed (CONFIG_CONSOLE_LOGLEVEL_QUIET).
 const QUIET_LOGLEVEL: u8 = 4;
 
@@ -47,7 +49,8 @@ pub fn run(options: Options) -> ExitCode {
         }
         End::Halt | End::PowerOff | End::Reboot => ExitCode::from(machine::exit_code()),
         // The directory stays, as a crash would leave it: the next machine of that name takes it over.
-        End::Panic(_) => {
+        End::Panic(message) => {
+            drivers::mconsole::notify_panic(&message);
             std::mem::forget(instance);
             std::process::abort()
         }
@@ -135,9 +138,14 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
     };
     hostfs::init(confinement);
     consoles(&config)?;
+    if let Some(socket) = &options.notify {
+        drivers::mconsole::set_notify(socket.clone());
+    }
     let instance = Instance::claim(options.umid.as_deref(), options.uml_dir.as_deref());
     if let Some(instance) = &instance {
         console::set_umid(&instance.umid());
+        DIRECTORY.get_or_init(|| instance.dir().to_owned());
+        drivers::mconsole::start(&instance.socket());
         serve_control(options, instance);
     }
     let root = match &options.root {
@@ -269,6 +277,9 @@ fn consoles(config: &ConsoleConfig) -> Result<(), String> {
     let watch = console::handle_signals(&events, |wishes| {
         if wishes > 1 {
             console::finish();
+            if let Some(dir) = DIRECTORY.get() {
+                instance::remove_dir(dir);
+            }
             std::process::exit(i32::from(machine::exit_code()));
         }
         machine::request(End::PowerOff);

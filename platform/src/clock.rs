@@ -34,6 +34,11 @@ static OFFSET: AtomicU64 = AtomicU64::new(0);
 static REAL: AtomicI64 = AtomicI64::new(0);
 static MONO: AtomicI64 = AtomicI64::new(0);
 
+/// Where the TSC isn't trusted: the guest's monotonic time while it stands still.
+static STANDS_AT: AtomicU64 = AtomicU64::new(0);
+/// The host's monotonic time at which the guest's stopped; 0 while it runs. Changed by writers of the page.
+static STOPPED_AT: AtomicU64 = AtomicU64::new(0);
+
 /// Writers of the page: what they remember is the pair that the rate is measured from.
 static STATE: Mutex<Option<Pair>> = Mutex::new(None);
 
@@ -153,6 +158,9 @@ pub(crate) fn follow_host() {
     let (Some(v), Some(first)) = (page(), *st) else {
         return;
     };
+    if stands_still() {
+        return;
+    }
     let now = pair();
     if now.tsc <= v.base_tsc.load(Ordering::Relaxed) || now.ns <= first.ns {
         return;
@@ -193,23 +201,25 @@ fn change(v: &Vvar, f: impl FnOnce()) {
 
 /// The host's real time may be set: its distance from the monotonic one is looked up anew.
 fn put_offsets(v: &Vvar) {
-    let real = host(libc::CLOCK_REALTIME) as i64 - host(libc::CLOCK_MONOTONIC) as i64;
     let mono = MONO.load(Ordering::Relaxed);
     // The two readings are some tens of nanoseconds apart: only a real change counts.
     let old = v.offsets[0].load(Ordering::Relaxed);
-    let new = real + REAL.load(Ordering::Relaxed);
+    let new = real_offset();
     let real = if (new - old).abs() > 2_000 { new } else { old };
-    change(v, || {
-        for (id, o) in v.offsets.iter().enumerate() {
-            let value =
-                if id as i32 == libc::CLOCK_REALTIME || id as i32 == libc::CLOCK_REALTIME_COARSE {
-                    real
-                } else {
-                    mono
-                };
-            o.store(value, Ordering::Relaxed);
-        }
-    });
+    change(v, || set_offsets(v, real, mono));
+}
+
+/// How far the guest's real time is ahead of the host's monotonic one.
+fn real_offset() -> i64 {
+    host(libc::CLOCK_REALTIME) as i64 - host(libc::CLOCK_MONOTONIC) as i64
+        + REAL.load(Ordering::Relaxed)
+}
+
+fn set_offsets(v: &Vvar, real: i64, mono: i64) {
+    for (id, o) in v.offsets.iter().enumerate() {
+        let is_real = id as i32 == libc::CLOCK_REALTIME || id as i32 == libc::CLOCK_REALTIME_COARSE;
+        o.store(if is_real { real } else { mono }, Ordering::Relaxed);
+    }
 }
 
 /// The line plus a clock's offset, or `None` where the TSC isn't trusted.
@@ -239,7 +249,75 @@ pub fn monotonic_ns() -> u64 {
 
 /// The guest's CLOCK_MONOTONIC in nanoseconds: [`monotonic_ns`] plus its offset.
 pub fn guest_monotonic_ns() -> u64 {
-    (monotonic_ns() as i64 + MONO.load(Ordering::Relaxed)) as u64
+    read(libc::CLOCK_MONOTONIC as usize).unwrap_or_else(|| {
+        // With writers kept out, so that it never goes back.
+        let _st = state();
+        match STANDS_AT.load(Ordering::Relaxed) {
+            0 => (host(libc::CLOCK_MONOTONIC) as i64 + MONO.load(Ordering::Relaxed)) as u64,
+            at => at,
+        }
+    })
+}
+
+/// Whether [`stop`] has stopped time.
+pub fn stands_still() -> bool {
+    STOPPED_AT.load(Ordering::Relaxed) != 0
+}
+
+/// Stops time for the kernel and its guests: all clocks that are read through the page stand still, [`monotonic_ns`] too. To
+/// be called when no guest runs.
+pub fn stop() {
+    let _st = state();
+    if stands_still() {
+        return;
+    }
+    let now = host(libc::CLOCK_MONOTONIC);
+    STOPPED_AT.store(now, Ordering::Relaxed);
+    STANDS_AT.store(
+        (now as i64 + MONO.load(Ordering::Relaxed)) as u64,
+        Ordering::Relaxed,
+    );
+    if let Some(v) = page() {
+        let tsc = tsc();
+        let ns = line(v, tsc);
+        change(v, || {
+            v.base_tsc.store(tsc, Ordering::Relaxed);
+            v.base_ns.store(ns, Ordering::Relaxed);
+            v.mult.store(0, Ordering::Relaxed);
+        });
+    }
+}
+
+/// Time goes on: the guest's monotonic clock from where it stopped, its real time where the host's is now. Returns how long it
+/// stood, in nanoseconds.
+pub fn go_on() -> u64 {
+    let st = state();
+    if !stands_still() {
+        return 0;
+    }
+    let (now, stopped) = (pair(), STOPPED_AT.load(Ordering::Relaxed));
+    let stood = now.ns.saturating_sub(stopped);
+    match (page(), *st) {
+        (Some(v), Some(first)) => {
+            // The line had an error of its own when it was stopped: it is the line that must not go back.
+            let stood = now.ns.saturating_sub(v.base_ns.load(Ordering::Relaxed));
+            let mono = MONO.load(Ordering::Relaxed) - stood as i64;
+            MONO.store(mono, Ordering::Relaxed);
+            let real = real_offset();
+            change(v, || {
+                v.base_tsc.store(now.tsc, Ordering::Relaxed);
+                v.base_ns.store(now.ns, Ordering::Relaxed);
+                v.mult.store(rate(first, now), Ordering::Relaxed);
+                set_offsets(v, real, mono);
+            });
+        }
+        _ => {
+            MONO.fetch_sub(stood as i64, Ordering::Relaxed);
+        }
+    }
+    STANDS_AT.store(0, Ordering::Relaxed);
+    STOPPED_AT.store(0, Ordering::Relaxed);
+    stood
 }
 
 /// The guest's CLOCK_REALTIME in nanoseconds since 1970.

@@ -3,7 +3,7 @@
 //! A fiber may be resumed by another host thread than the one it suspended on. So nothing in it may keep a
 //! reference to thread-local data across [`suspend`]; the yielder is looked up anew by functions that are never inlined.
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::any::TypeId;
 use std::cell::Cell;
@@ -17,6 +17,8 @@ thread_local! {
 struct Current {
     yielder: *const (),
     kind: TypeId,
+    /// An address in the frame of the last [`suspend`]; 0 before.
+    frame: usize,
 }
 
 #[inline(never)]
@@ -68,6 +70,8 @@ pub struct Fiber<Y: 'static> {
     co: Option<Coroutine<(), Y, (), DefaultStack>>,
     yielder: Option<Current>,
     stack_size: usize,
+    /// Where the stack begins, growing down.
+    base: usize,
 }
 
 // SAFETY: the function is Send by `new`'s bound; what lives on the stack across a suspension moves with it, and the
@@ -79,10 +83,12 @@ impl<Y: 'static> Fiber<Y> {
     /// memory for the stack.
     pub fn new<F: FnOnce() + Send + 'static>(stack_size: usize, f: F) -> Fiber<Y> {
         let stack = take_stack(stack_size);
+        let base = stack.base().get();
         let co = Coroutine::with_stack(stack, move |yielder: &Yielder<(), Y>, ()| {
             set_current(Some(Current {
                 yielder: (yielder as *const Yielder<(), Y>).cast(),
                 kind: TypeId::of::<Y>(),
+                frame: 0,
             }));
             f()
         });
@@ -90,7 +96,25 @@ impl<Y: 'static> Fiber<Y> {
             co: Some(co),
             yielder: None,
             stack_size,
+            base,
         }
+    }
+
+    /// What lies on the stack of the suspended fiber, innermost word first, `most` words at most: return addresses are among
+    /// it, and much else. Empty before the first suspension and after the end.
+    pub fn stack_words(&self, most: usize) -> Vec<usize> {
+        let frame = match (&self.co, self.yielder) {
+            (Some(_), Some(current)) if current.frame != 0 => current.frame,
+            _ => return Vec::new(),
+        };
+        let first = frame & !(size_of::<usize>() - 1);
+        let end = self.base.min(first + most * size_of::<usize>());
+        (first..end)
+            .step_by(size_of::<usize>())
+            // SAFETY: between the frame of its last suspension and the base lies the used part of the fiber's own stack,
+            // which stays mapped and unchanged while the fiber is suspended: resuming takes `&mut self`.
+            .map(|at| unsafe { (at as *const usize).read_volatile() })
+            .collect()
     }
 
     /// Runs the fiber until it suspends or finishes. A panic in the fiber continues in the caller. Panics when it
@@ -146,6 +170,9 @@ pub fn suspend<Y: 'static>(y: Y) {
         c.kind == TypeId::of::<Y>(),
         "suspend with another type than the fiber's"
     );
+    let mark = 0u8;
+    let frame = std::ptr::from_ref(&mark) as usize;
+    set_current(Some(Current { frame, ..c }));
     // SAFETY: `CURRENT` holds the yielder of the fiber that runs on this thread right now (resume sets and restores
     // it), it lives on that fiber's stack as long as the fiber, and its type was just compared.
     let yielder = unsafe { &*c.yielder.cast::<Yielder<(), Y>>() };
@@ -167,6 +194,21 @@ mod tests {
         assert_eq!(f.resume(), Resumed::Yielded(2));
         assert_eq!(f.resume(), Resumed::Finished);
         assert!(!in_fiber());
+    }
+
+    #[test]
+    fn a_suspended_stack_shows_what_is_on_it() {
+        let mut f: Fiber<()> = Fiber::new(64 << 10, || {
+            let marks = std::hint::black_box([0x5eed_u64; 4]);
+            suspend(());
+            std::hint::black_box(marks);
+        });
+        assert!(f.stack_words(1000).is_empty());
+        f.resume();
+        let words = f.stack_words(1000);
+        assert!(words.windows(4).any(|w| w == [0x5eed; 4]));
+        f.resume();
+        assert!(f.stack_words(1000).is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod machine;
 mod pagecache;
 pub mod patch;
 mod spread;
+pub mod symbols;
 mod sys;
 mod thread;
 mod vcpu;

@@ -161,7 +161,7 @@ fn choose_consoles(config: &ConsoleConfig) -> Result<(), String> {
         printed.extend(standard_error());
     }
     let lines = PRINTED.get_or_init(|| printed);
-    let limit = config.loglevel.unwrap_or(LOGLEVEL);
+    kernel::log::set_console_level(config.loglevel.unwrap_or(LOGLEVEL));
     let lines: Vec<(Arc<Line>, &str)> = lines
         .iter()
         .map(|line| {
@@ -170,10 +170,8 @@ fn choose_consoles(config: &ConsoleConfig) -> Result<(), String> {
         })
         .collect();
     kernel::log::set_sink(Some(Box::new(move |record: &Record| {
-        if (record.level as u8) < limit {
-            for (line, newline) in &lines {
-                line.print(format!("{}{newline}", format_record(record)).as_bytes());
-            }
+        for (line, newline) in &lines {
+            line.print(format!("{}{newline}", format_record(record)).as_bytes());
         }
     })));
     Ok(())

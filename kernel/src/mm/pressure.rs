@@ -99,6 +99,11 @@ pub fn check() {
     arm((free / FILL_RATE).clamp(SOONEST, LATEST));
 }
 
+/// Kills the process with the worst score now, however much memory is free. False: there is none.
+pub fn kill_largest() -> bool {
+    Usage::sample(Mm::resident).kill()
+}
+
 impl Mm {
     fn resident(&self) -> u64 {
         self.address_space().resident_bytes() / PAGE
@@ -153,15 +158,16 @@ impl Usage {
         self.anon + pagecache::allocated_pages() + sizes::kernel_pages()
     }
 
-    /// Kills the process with the worst score, unless one is on its way already: mm/oom_kill.c:oom_badness().
-    fn kill(&self) {
+    /// Kills the process with the worst score, unless one is on its way already: mm/oom_kill.c:oom_badness(). False: there is
+    /// none that may be killed.
+    fn kill(&self) -> bool {
         let last = VICTIM.load(Ordering::Relaxed);
         if last != 0 {
             // What it had may have come back since this sample was taken: the next one tells.
             if pids().group(last).is_none_or(|g| g.is_zombie()) {
                 VICTIM.store(0, Ordering::Relaxed);
             }
-            return;
+            return true;
         }
         let total = sizes::total_pages() as i64;
         let score = |task: &Task, pages: u64| {
@@ -175,7 +181,7 @@ impl Usage {
             .filter_map(|(task, pages)| Some((score(task, *pages)?, task, pages)))
             .max_by_key(|w| w.0);
         let Some((_, task, pages)) = worst else {
-            return;
+            return false;
         };
         crate::pr_warn!(
             "Out of memory: Killed process {} ({}) anon-rss:{}kB",
@@ -185,5 +191,6 @@ impl Usage {
         );
         VICTIM.store(task.pid(), Ordering::Relaxed);
         let _ = crate::signal::send_group(&task.group, Siginfo::kernel(SIGKILL));
+        true
     }
 }

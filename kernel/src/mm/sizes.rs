@@ -35,6 +35,7 @@ pub fn total_pages() -> u64 {
 pub fn set_total(bytes: u64) {
     TOTAL.store(bytes / PAGE, Ordering::Relaxed);
     super::pagecache::set_limit(bytes);
+    super::pressure::consider();
 }
 
 /// Pages that the kernel itself uses: its heap, and the stacks of its tasks.

@@ -2,6 +2,7 @@
 
 use crate::sync::{Lock, Rank};
 use abi::sched::{SCHED_FIFO, SCHED_IDLE, SCHED_RR};
+use platform::Registers;
 use platform::fiber::Fiber;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -42,6 +43,8 @@ pub struct Entity {
     pub stime_ns: AtomicU64,
     pub voluntary_switches: AtomicU64,
     pub involuntary_switches: AtomicU64,
+    /// The guest's registers while it waits for [`stop::go`](super::stop::go).
+    pub(super) held: Lock<Option<Box<Registers>>>,
 }
 
 /// kernel/sched/core.c:sched_prio_to_weight[], from nice -20 to 19.
@@ -78,6 +81,7 @@ impl Entity {
             stime_ns: AtomicU64::new(0),
             voluntary_switches: AtomicU64::new(0),
             involuntary_switches: AtomicU64::new(0),
+            held: Lock::new(Rank::LEAF, None),
         }
     }
 
@@ -106,6 +110,16 @@ impl Entity {
 
     pub fn run_state(&self) -> RunState {
         self.state.lock().run
+    }
+
+    /// The guest's registers, when the task is held at the way into guest code.
+    pub fn held_registers(&self) -> Option<Registers> {
+        self.held.lock().as_deref().copied()
+    }
+
+    /// Words of the kernel stack, innermost first, at most `most`; None while the task is on a vCPU or dead.
+    pub fn stack_words(&self, most: usize) -> Option<Vec<usize>> {
+        Some(self.fiber.lock().as_ref()?.stack_words(most))
     }
 
     /// Whether it is on a vCPU at this moment.

@@ -5,6 +5,7 @@
 //! After a fiber has suspended, its vCPU settles its new state; before that nobody else resumes it.
 
 mod entity;
+pub mod stop;
 mod vcpu;
 
 pub use entity::{Entity, RunState};

@@ -8,7 +8,7 @@ use platform::fiber::{self, Fiber, Resumed};
 use platform::{GuestThread, Platform, Trap, Vcpu};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Why a fiber suspended.
@@ -428,11 +428,14 @@ pub fn kick_task(task: &Task) {
 pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
     let cpu = &cpus()[this_vcpu()];
     task.sched.in_guest.store(true, Ordering::SeqCst);
-    let closed = CLOSED.load(Ordering::SeqCst);
-    if closed || task.has_work() || cpu.resched.load(Ordering::SeqCst) {
+    let gate = CLOSED.load(Ordering::SeqCst);
+    if gate != 0 || task.has_work() || cpu.resched.load(Ordering::SeqCst) {
         task.sched.in_guest.store(false, Ordering::SeqCst);
-        if closed {
+        if gate & BY_TASK != 0 {
             std::thread::yield_now();
+        }
+        if gate & BY_CONSOLE != 0 {
+            super::stop::wait_at_gate(task, guest.regs());
         }
         return Trap::Interrupted;
     }
@@ -446,8 +449,12 @@ pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
 }
 
 static GATE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-/// No vCPU lets a guest run.
-static CLOSED: AtomicBool = AtomicBool::new(false);
+/// Not 0: no vCPU lets a guest run.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+/// For a moment, by [`with_guests_stopped`].
+const BY_TASK: u8 = 1;
+/// Until somebody opens it again: [`stop`](super::stop).
+const BY_CONSOLE: u8 = 2;
 
 /// Runs `access` while no guest code runs on any vCPU: how the kernel changes a word of guest memory atomically, which
 /// it can only reach by copying. `access` doesn't sleep. Other vCPUs wait meanwhile.
@@ -458,7 +465,7 @@ pub fn with_guests_stopped<R>(access: impl FnOnce() -> R) -> R {
     }
     let me = this_vcpu();
     let _turn = GATE.lock();
-    CLOSED.store(true, Ordering::SeqCst);
+    CLOSED.fetch_or(BY_TASK, Ordering::SeqCst);
     let others = || all.iter().enumerate().filter(|(i, _)| *i != me);
     for (_, cpu) in others() {
         // One between the check in run_guest() and the guest comes back at once; one that idles will make that check.
@@ -470,8 +477,37 @@ pub fn with_guests_stopped<R>(access: impl FnOnce() -> R) -> R {
         std::thread::yield_now();
     }
     let result = access();
-    CLOSED.store(false, Ordering::SeqCst);
+    CLOSED.fetch_and(!BY_TASK, Ordering::SeqCst);
     result
+}
+
+/// Lets no guest run from now on. They are on their way out when this returns; see [`any_in_guest`].
+pub(super) fn close_gate() {
+    CLOSED.fetch_or(BY_CONSOLE, Ordering::SeqCst);
+    for cpu in cpus() {
+        if !cpu.idle.load(Ordering::SeqCst) {
+            cpu.platform.kick();
+        }
+    }
+}
+
+pub(super) fn open_gate() {
+    CLOSED.fetch_and(!BY_CONSOLE, Ordering::SeqCst);
+}
+
+pub(super) fn gate_is_closed() -> bool {
+    CLOSED.load(Ordering::SeqCst) & BY_CONSOLE != 0
+}
+
+pub(super) fn any_in_guest() -> bool {
+    cpus().iter().any(|cpu| cpu.platform.in_guest())
+}
+
+/// Whether no vCPU has anything to run.
+pub(super) fn all_idle() -> bool {
+    let idle =
+        |cpu: &Cpu| cpu.idle.load(Ordering::SeqCst) && cpu.queued.load(Ordering::SeqCst) == 0;
+    cpus().iter().all(idle)
 }
 
 fn start_ticking() {

@@ -10,7 +10,7 @@ use crate::user::UserPtr;
 use crate::{random, uts};
 use abi::errno::Errno;
 use abi::task::*;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 pub fn uname(cx: &mut Context, buf: UserPtr<Utsname>) -> Result<()> {
     let mut names = uts::utsname();
@@ -95,6 +95,21 @@ pub fn ctrl_alt_del_restarts() -> bool {
     CTRL_ALT_DEL.load(Ordering::Relaxed)
 }
 
+pub fn set_ctrl_alt_del(restarts: bool) {
+    CTRL_ALT_DEL.store(restarts, Ordering::Relaxed);
+}
+
+/// Somebody wants Ctrl-Alt-Del: kernel/reboot.c:ctrl_alt_del().
+pub fn ctrl_alt_del() {
+    if ctrl_alt_del_restarts() {
+        machine::request(End::Reboot);
+    } else if let Some(init) = crate::task::pids().group(1) {
+        let info = abi::siginfo::Siginfo::kernel(abi::signal::SIGINT);
+        // An init that has ended takes the machine with it.
+        let _gone = crate::signal::send_group(&init, info);
+    }
+}
+
 pub fn reboot(
     cx: &mut Context,
     magic1: u32,
@@ -123,7 +138,7 @@ pub fn reboot(
         LINUX_REBOOT_CMD_HALT => End::Halt,
         LINUX_REBOOT_CMD_POWER_OFF => End::PowerOff,
         LINUX_REBOOT_CMD_CAD_ON | LINUX_REBOOT_CMD_CAD_OFF => {
-            CTRL_ALT_DEL.store(command == LINUX_REBOOT_CMD_CAD_ON, Ordering::Relaxed);
+            set_ctrl_alt_del(command == LINUX_REBOOT_CMD_CAD_ON);
             return Ok(());
         }
         _ => return err(Errno::EINVAL),
@@ -138,6 +153,9 @@ pub fn reboot(
 /// First record that SYSLOG_ACTION_READ and READ_ALL have not had, or that was not cleared.
 static READ_NEXT: AtomicU64 = AtomicU64::new(0);
 static CLEARED_TO: AtomicU64 = AtomicU64::new(0);
+/// The console's level before SYSLOG_ACTION_CONSOLE_OFF.
+static SAVED_LEVEL: AtomicU8 = AtomicU8::new(NOT_SAVED);
+const NOT_SAVED: u8 = u8::MAX;
 
 fn lines(from: u64) -> Vec<(u64, Vec<u8>)> {
     let format = |r: log::Record| {
@@ -217,9 +235,25 @@ pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Resu
             CLEARED_TO.store(log::next_seq(), Ordering::SeqCst);
             Ok(0)
         }
-        SYSLOG_ACTION_CONSOLE_OFF | SYSLOG_ACTION_CONSOLE_ON => Ok(0),
+        SYSLOG_ACTION_CONSOLE_OFF => {
+            let level = log::console_level();
+            if SAVED_LEVEL.load(Ordering::Relaxed) == NOT_SAVED {
+                SAVED_LEVEL.store(level, Ordering::Relaxed);
+            }
+            log::set_console_level(1);
+            Ok(0)
+        }
+        SYSLOG_ACTION_CONSOLE_ON => {
+            let saved = SAVED_LEVEL.swap(NOT_SAVED, Ordering::Relaxed);
+            if saved != NOT_SAVED {
+                log::set_console_level(saved);
+            }
+            Ok(0)
+        }
         SYSLOG_ACTION_CONSOLE_LEVEL => {
             if (1..=8).contains(&len) {
+                SAVED_LEVEL.store(NOT_SAVED, Ordering::Relaxed);
+                log::set_console_level(len as u8);
                 Ok(0)
             } else {
                 err(Errno::EINVAL)

@@ -12,6 +12,7 @@ mod group;
 pub mod helper;
 pub mod identity;
 pub mod jobs;
+pub mod kernel_thread;
 pub mod limits;
 pub mod pidfd;
 mod pids;

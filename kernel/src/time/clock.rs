@@ -184,6 +184,11 @@ pub fn step_realtime(ns: i64) {
 fn set_offset(offset: i64) {
     OFFSET.store(offset, Ordering::SeqCst);
     platform::clock::set_realtime_offset(offset);
+    tell();
+}
+
+/// The wall clock has jumped: it was set, or time has stood still for a while.
+pub(super) fn tell() {
     SETTINGS.fetch_add(1, Ordering::SeqCst);
     SET.wake_all();
     let all: Vec<_> = LISTENERS.lock().iter().filter_map(Weak::upgrade).collect();

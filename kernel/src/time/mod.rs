@@ -12,9 +12,9 @@ pub mod timerfd;
 use crate::task::ThreadGroup;
 use std::sync::Arc;
 
-/// CLOCK_MONOTONIC in nanoseconds; what the vDSO also tells.
+/// CLOCK_MONOTONIC in nanoseconds; what the vDSO also tells. Stands still while the machine is stopped.
 pub fn monotonic_ns() -> u64 {
-    platform::clock::monotonic_ns()
+    platform::clock::guest_monotonic_ns()
 }
 
 /// CLOCK_REALTIME in nanoseconds since 1970, as the guest has set it.

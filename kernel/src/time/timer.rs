@@ -66,6 +66,25 @@ impl Drop for Timer {
     }
 }
 
+/// Stops time: no timer fires until [`go_on`]. No guest may be running.
+pub fn stop() {
+    platform::clock::stop();
+}
+
+/// Time goes on, CLOCK_MONOTONIC where it stopped and CLOCK_REALTIME where the host's is.
+pub fn go_on() {
+    platform::clock::go_on();
+    super::clock::tell();
+    // Taken, so that the thread is either before its look at the clock or asleep.
+    drop(TIMERS.queue.lock());
+    TIMERS.changed.notify_one();
+}
+
+/// When the pending timers are due, in nanoseconds, the next first.
+pub fn pending() -> Vec<u64> {
+    TIMERS.queue.lock().keys().map(|key| key.0).collect()
+}
+
 /// Starts the timer thread. Once, at boot.
 pub fn start() {
     std::thread::Builder::new()
@@ -83,6 +102,7 @@ fn run() {
                 let callback = queue.remove(&key).expect("key was just read");
                 parking_lot::MutexGuard::unlocked(&mut queue, callback);
             }
+            Some(_) if platform::clock::stands_still() => TIMERS.changed.wait(&mut queue),
             Some(key) => {
                 TIMERS
                     .changed

@@ -84,16 +84,14 @@ fn exitcode() -> Node {
     )
 }
 
-/// drivers/tty/sysrq.c, as far as it has a meaning here: crash, reboot, power off, sync by the first letter.
+/// drivers/tty/sysrq.c:write_sysrq_trigger(): the first letter, all of them behind an underscore.
 fn sysrq(bytes: &[u8]) -> crate::error::Result<()> {
-    use crate::machine::{self, End};
-    match bytes.first() {
-        Some(b'c') => machine::panic("sysrq triggered crash"),
-        Some(b'b') => machine::request(End::Reboot),
-        Some(b'o') => machine::request(End::PowerOff),
-        Some(b's') => vfs::mount::sync_all(),
-        Some(_) => crate::pr_info!("sysrq: HELP : reboot(b) crash(c) poweroff(o) sync(s)"),
-        None => {}
+    let letters = match bytes.split_first() {
+        Some((b'_', rest)) => rest,
+        _ => &bytes[..bytes.len().min(1)],
+    };
+    for letter in letters.iter().filter(|letter| **letter != b'\n') {
+        crate::sysrq::handle(char::from(*letter), false);
     }
     Ok(())
 }

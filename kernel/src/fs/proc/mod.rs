@@ -14,12 +14,26 @@ mod task;
 use super::pseudo::{Directory, Fixed, Name, Node, PseudoFs};
 use crate::error::{Error, Result};
 use crate::sched;
+use crate::sync::{Lock, Rank};
 use crate::task::{Pid, Task, pids};
 use crate::vfs::{FileSystem, InodeKind};
 use abi::errno::Errno;
 use std::sync::{Arc, OnceLock};
 
 pub use global::{memory, set_cpu_info};
+
+/// The letter that ps shows for a task.
+pub fn state_letter(task: &Task) -> char {
+    stat::state(task).0
+}
+
+/// Names that drivers add to the root directory.
+static ADDED: Lock<Vec<(&'static str, fn() -> Node)>> = Lock::new(Rank::LEAF, Vec::new());
+
+/// Adds a name to the root directory. Before the first mount of procfs.
+pub fn add(name: &'static str, make: fn() -> Node) {
+    ADDED.lock().push((name, make));
+}
 
 /// PROC_SUPER_MAGIC.
 const MAGIC: u64 = 0x9fa0;
@@ -32,7 +46,12 @@ pub fn instance() -> Arc<dyn FileSystem> {
             "proc",
             MAGIC,
             Node::dir(Root {
-                fixed: global::names(),
+                fixed: ADDED
+                    .lock()
+                    .iter()
+                    .fold(global::names(), |names, (name, make)| {
+                        names.with(name, *make)
+                    }),
             }),
         )
     })

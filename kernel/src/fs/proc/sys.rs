@@ -155,7 +155,9 @@ fn kernel() -> Fixed {
         .with("core_pattern", || line("core"))
         .with("core_uses_pid", || line(0))
         .with("panic", || knob(&PANIC))
-        .with("printk", || line("7\t4\t1\t7"))
+        .with("printk", printk)
+        .with("sysrq", sysrq)
+        .with("ctrl-alt-del", ctrl_alt_del)
         .with("randomize_va_space", || knob(&RANDOMIZE))
         .with("dmesg_restrict", || knob(&DMESG_RESTRICT))
         .with("kptr_restrict", || line(0))
@@ -181,6 +183,42 @@ fn kernel() -> Fixed {
                     .with("poolsize", || line(256)),
             )
         })
+}
+
+/// The console's level, and three numbers that nothing here depends on.
+fn printk() -> Node {
+    Node::setting(
+        || Ok(format!("{}\t4\t1\t7\n", crate::log::console_level()).into_bytes()),
+        |bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let first = text.split_whitespace().next().ok_or(Errno::EINVAL)?;
+            let level: i64 = first.parse().map_err(|_| Errno::EINVAL)?;
+            crate::log::set_console_level(level.clamp(0, 255) as u8);
+            Ok(())
+        },
+    )
+}
+
+fn sysrq() -> Node {
+    use crate::sysrq::ENABLED;
+    Node::setting(
+        || Ok(format!("{}\n", ENABLED.load(Ordering::Relaxed)).into_bytes()),
+        |bytes| {
+            ENABLED.store(parse(bytes)?, Ordering::Relaxed);
+            Ok(())
+        },
+    )
+}
+
+fn ctrl_alt_del() -> Node {
+    use crate::syscall::system::{ctrl_alt_del_restarts, set_ctrl_alt_del};
+    Node::setting(
+        || Ok(format!("{}\n", u8::from(ctrl_alt_del_restarts())).into_bytes()),
+        |bytes| {
+            set_ctrl_alt_del(parse(bytes)? != 0);
+            Ok(())
+        },
+    )
 }
 
 fn pty_max() -> Node {

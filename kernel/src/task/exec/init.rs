@@ -6,44 +6,13 @@ use crate::mm::Mm;
 use crate::sched;
 use crate::signal::SigHand;
 use crate::task::{
-    Accounting, Context, Cred, FsContext, GroupInner, KERNEL_STACK, Pid, Task, TaskParts,
-    ThreadGroup, family, limits, pids, run_user,
+    Context, Cred, FsContext, KERNEL_STACK, Task, TaskParts, family, kernel_thread, pids, run_user,
 };
 use crate::vfs::{self, FdTable};
 use abi::errno::Errno;
 use abi::signal::SigSet;
 use platform::ThreadState;
-use std::sync::{Arc, Weak};
-
-/// A group without relatives.
-fn lone_group(pid: Pid) -> Arc<ThreadGroup> {
-    ThreadGroup::new(
-        pid,
-        GroupInner {
-            threads: Vec::new(),
-            leader: None,
-            parent: Weak::new(),
-            parent_tid: 0,
-            children: Vec::new(),
-            pgid: 0,
-            sid: 0,
-            tty: None,
-            pending: Default::default(),
-            group_exit: None,
-            exec_by: None,
-            stopped: None,
-            stop_report: None,
-            continue_report: false,
-            zombie: None,
-            exit_signal: abi::signal::SIGCHLD,
-            rlimits: limits::initial(),
-            dead_threads: Accounting::default(),
-            waited_children: Accounting::default(),
-            did_exec: false,
-            child_subreaper: false,
-        },
-    )
-}
+use std::sync::Arc;
 
 /// Makes pid 1 and runs `body` in it, as the kernel's own code; when that returns true, what it has executed goes on.
 /// Errors of the host (EAGAIN, ENOMEM). Once, when the scheduler has started.
@@ -62,7 +31,7 @@ pub fn start_init(
     assert_eq!(pid, 1, "init is the first task");
     let task = Task::new(TaskParts {
         tid: pid,
-        group: lone_group(1),
+        group: kernel_thread::new_group(1),
         cred: Arc::new(Cred::root()),
         fs,
         files,
@@ -96,21 +65,7 @@ pub fn start_kernel_task(name: &[u8], body: impl FnOnce() + Send + 'static) {
     // No place in the tree either: it would keep a mount busy.
     let nowhere = vfs::new_pseudo(vfs::Pseudo::Anon, 0o040_000);
     let fs = FsContext::new(nowhere.clone(), nowhere, 0);
-    let task = Task::new(TaskParts {
-        tid: 0,
-        group: lone_group(0),
-        cred: Arc::new(Cred::root()),
-        fs,
-        files: FdTable::new(),
-        mm: None,
-        sighand: SigHand::new(),
-        blocked: SigSet::EMPTY,
-        comm: *b"kworker\0\0\0\0\0\0\0\0\0",
-        nice: 0,
-        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
-    });
-    task.set_comm(name);
-    sched::spawn(&task, KERNEL_STACK, body);
+    kernel_thread::start(name, fs, |_| body());
 }
 
 /// Starts pid 1 with the program at `path`; a failure to execute it is a kernel panic.
