@@ -5,7 +5,7 @@
 
 use rustix::fs::{FileType, Mode, OFlags};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -102,6 +102,17 @@ pub fn terminal(path: &Path, direction: Option<Direction>) -> io::Result<Descrip
         fd: Arc::new(fd),
         kind: Kind::Nonblocking,
     })
+}
+
+/// Descriptor `number` of this process once more, closed on exec. EBADF when it isn't open.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes any number, and fails with EBADF when it is not open.
+    let fd = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the host has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn open_anew(shared: BorrowedFd<'_>, direction: Direction) -> io::Result<Descriptor> {

@@ -106,7 +106,6 @@ impl Instance {
     pub fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
     }
-
 }
 
 impl Drop for Instance {

@@ -13,6 +13,7 @@ const ALWAYS: &[&str] = &[
     "less",
     "vim",
     "perl",
+    "uml-utilities",
 ];
 
 fn installed(package: &str) -> bool {

@@ -54,7 +54,7 @@ impl Class for Memory {
             return Ok(());
         }
         // What programs hold stays, and a reserve; the page cache gives way.
-        let kept = proc::memory().anon * 1024 / PAGE + RESERVE;
+        let kept = proc::memory().anon * 1024 / PAGE + mm::kernel_pages() + RESERVE;
         let available = total.saturating_sub(kept);
         let away = pages.min(available);
         *taken += away;

@@ -31,8 +31,8 @@ pub use exec::Layout;
 pub use map::MapRequest;
 pub use report::{FutexKey, MemoryCounts};
 pub use sizes::{
-    Overcommit, commit_limit, committed_pages, kernel_is_large, overcommit, set_overcommit,
-    set_total, total_pages,
+    Overcommit, commit_limit, committed_pages, kernel_is_large, kernel_pages, overcommit,
+    set_overcommit, set_total, total_pages,
 };
 pub use vma::{Backing, VmFlags, Vma};
 

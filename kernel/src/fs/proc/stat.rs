@@ -21,6 +21,7 @@ pub(super) fn state(task: &Task) -> (char, &'static str) {
     match task.sched.run_state() {
         RunState::Dead => ('X', "dead"),
         RunState::Queued | RunState::Running => ('R', "running"),
+        RunState::Parked { .. } if task.sched.held_registers().is_some() => ('R', "running"),
         RunState::Parked { .. } if stopped => ('T', "stopped"),
         RunState::Parked {
             interruptible: true,
