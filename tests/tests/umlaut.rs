@@ -5,6 +5,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use umlaut_tests::pty::Terminal;
 use umlaut_tests::running::{self, Running, Said, wait_for};
 
 fn main() -> std::process::ExitCode {
@@ -22,6 +23,8 @@ fn main() -> std::process::ExitCode {
         ("umlaut/exec_background", exec_background),
         ("umlaut/exec_leaks_nothing", exec_leaks_nothing),
         ("umlaut/machine_ends", machine_ends),
+        ("umlaut/console", console),
+        ("umlaut/console_many_viewers", console_many_viewers),
         ("umlaut/logs", logs),
         ("umlaut/stop_and_kill", stop_and_kill),
         ("umlaut/garbage", garbage),
@@ -231,10 +234,13 @@ fn exec_terminal() -> Result<(), String> {
     t.expect("24 80")?;
     t.expect("ready> ")?;
     t.line("echo term $TERM", "term xterm")?;
+    // While it prepares its prompt, readline sets the size that it has just asked for.
+    t.expect("ready> ")?;
     t.resize(40, 132)?;
-    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size", "40 132")?;
-    t.send("sleep 1000\r")?;
-    t.line("", "\n")?;
+    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size | tr ' ' x", "40x132")?;
+    t.expect("ready> ")?;
+    // Said by the job itself: it has the terminal by then.
+    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
     t.send("\x03")?;
     t.line("echo status $?", "status 130")?;
     t.send("exit 9\r")?;
@@ -430,6 +436,95 @@ fn machine_ends() -> Result<(), String> {
         &ended,
     )?;
     machine.wait().map(drop)
+}
+
+/// A machine with a shell on tty1, whose own channel is nowhere, and a terminal joined to it.
+fn with_shell_on_tty1(umid: &str) -> Result<(Running, Terminal), String> {
+    let machine = Running::boot(umid)?;
+    // The terminal is opened by a process that leads no session, or it would be that one's.
+    machine.sh("(exec setsid --fork --ctty bash --norc -i <> /dev/tty1 >&0 2>&1)")?;
+    let mut t = machine.terminal(&["console", umid, "tty1"])?;
+    t.expect("Ctrl-] leaves it")?;
+    t.line("PS1='ready> '; tty", "/dev/tty1")?;
+    t.expect("ready> ")?;
+    Ok((machine, t))
+}
+
+fn console() -> Result<(), String> {
+    let (mut machine, mut t) = with_shell_on_tty1("console")?;
+    t.line("stty size", "24 80")?;
+    t.expect("ready> ")?;
+    t.resize(40, 132)?;
+    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size | tr ' ' x", "40x132")?;
+    t.expect("ready> ")?;
+    // Said by the job itself: it has the terminal by then.
+    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
+    t.send("\x03")?;
+    t.line("echo status $?", "status 130")?;
+    // The key leaves the console; what runs there goes on, and whoever comes back sees where it was.
+    t.line("echo last''words", "lastwords")?;
+    t.expect("ready> ")?;
+    t.send("\x1d")?;
+    t.expect("umlaut: left")?;
+    let (status, _) = t.wait();
+    check(status.is_some_and(|s| s.success()), "leaving", &status)?;
+    let cooked = t.settings()?.local_modes;
+    check(
+        cooked.contains(rustix::termios::LocalModes::ICANON | rustix::termios::LocalModes::ECHO),
+        "the terminal is as before",
+        &cooked,
+    )?;
+    let mut t = machine.terminal(&["console", "-e", "^A", "console", "ttyS99"])?;
+    t.expect("no console 'ttyS99'; there are: tty0, tty1")?;
+    let mut t = machine.terminal(&["console", "-e", "^A", "console", "tty1"])?;
+    t.expect("Ctrl-A leaves it")?;
+    t.expect("lastwords")?;
+    t.line("echo still $((40 + 2))", "still 42")?;
+    t.send("\x01")?;
+    t.expect("umlaut: left")?;
+    // Without a name it is /dev/console.
+    let mut t = machine.terminal(&["console", "console"])?;
+    t.expect("leaves it")?;
+    machine.type_line("echo on the console")?;
+    t.expect("on the console")?;
+    expect(machine.umlaut(&["stop", "console"])?, 0, "", "")?;
+    t.expect("the machine ended")?;
+    machine.wait().map(drop)
+}
+
+fn console_many_viewers() -> Result<(), String> {
+    let (machine, mut first) = with_shell_on_tty1("viewers")?;
+    let mut second = machine.terminal(&["console", "viewers", "tty1"])?;
+    second.expect("ready> ")?;
+    first.line("echo from the $((1))st", "from the 1st")?;
+    second.expect("from the 1st")?;
+    second.line("echo from the $((2))nd", "from the 2nd")?;
+    first.expect("from the 2nd")?;
+    // One that doesn't read holds nobody up, and loses what it can't take.
+    let mut deaf = machine.command(&["console", "viewers", "tty1"]);
+    let mut deaf = deaf.stdout(Stdio::piped()).spawn().map_err(text)?;
+    let mut out = deaf.stdout.take().ok_or("no output")?;
+    let mut byte = [0];
+    out.read_exact(&mut byte).map_err(text)?;
+    first.line("seq 200000 | tail -c 1000000; echo e''nd", "end")?;
+    second.expect("end")?;
+    // One that is killed is forgotten.
+    signal(&deaf, Signal::KILL)?;
+    deaf.wait().map_err(text)?;
+    first.line("echo after $((3 + 4))", "after 7")?;
+    // A pipe types, too.
+    let mut typist = machine.command(&["console", "viewers", "tty1"]);
+    let mut typist = typist
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(text)?;
+    let mut into = typist.stdin.take().ok_or("no input")?;
+    into.write_all(b"echo typed $((5 + 6))\n").map_err(text)?;
+    second.expect("typed 11")?;
+    signal(&typist, Signal::TERM)?;
+    let ended = status(&mut typist)?;
+    check(ended == Some(0), "SIGTERM leaves the console", &ended)
 }
 
 fn logs() -> Result<(), String> {

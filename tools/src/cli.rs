@@ -3,7 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Lists, runs programs in, watches and ends the machines of this user.
 #[derive(Parser, Debug)]
@@ -26,6 +28,8 @@ pub enum Command {
     Ls(Ls),
     /// Runs a command in a machine
     Exec(Exec),
+    /// Joins this terminal to a machine's console
+    Console(Console),
     /// Shows a machine's kernel log
     Logs(Logs),
     /// Powers machines off, and kills those that don't end in time
@@ -76,6 +80,51 @@ pub struct Exec {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Any number of terminals may be joined to a console beside its own channel. What one types, all see. A window's \
+                  size is the guest's where the console's channel has none."
+)]
+pub struct Console {
+    /// The key that leaves the console: ^A to ^_ with Ctrl, one character, or 'none'
+    #[arg(short, long, value_name = "KEY", default_value = "^]")]
+    pub escape: Key,
+    #[arg(add = running())]
+    pub name: String,
+    /// tty0, ttyS1, ... [default: what is /dev/console]
+    pub tty: Option<String>,
+}
+
+/// A key by the byte that it sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key(pub Option<u8>);
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Key, String> {
+        let byte = match text.as_bytes() {
+            b"none" => None,
+            [byte @ 0x20..0x7f] => Some(*byte),
+            [b'^', byte] if (0x40..0x60).contains(&byte.to_ascii_uppercase()) => {
+                Some(byte.to_ascii_uppercase() - 0x40)
+            }
+            _ => return Err("write ^A to ^_ for a key with Ctrl, one character, or none".into()),
+        };
+        Ok(Key(byte))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("none"),
+            Some(byte @ 0..0x20) => write!(f, "Ctrl-{}", char::from(byte + 0x40)),
+            Some(byte) => write!(f, "{}", char::from(byte)),
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -136,4 +185,28 @@ fn running() -> ArgValueCandidates {
             .map(|m| CompletionCandidate::new(m.umid))
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        let key = |text: &str| text.parse::<Key>().map(|key| key.0);
+        assert_eq!(key("^]"), Ok(Some(0x1d)));
+        assert_eq!(key("^a"), Ok(Some(1)));
+        assert_eq!(key("~"), Ok(Some(b'~')));
+        assert_eq!(key("none"), Ok(None));
+        for bad in ["", "^", "^1", "ab", "\u{e4}"] {
+            assert_eq!(key(bad).is_err(), bad != "^", "{bad}");
+        }
+        assert_eq!(Key(Some(0x1d)).to_string(), "Ctrl-]");
+    }
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        use clap::CommandFactory;
+        Umlaut::command().debug_assert();
+    }
 }

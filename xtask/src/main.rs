@@ -2,7 +2,7 @@
 //!
 //! - `test [filter]`: everything that shows the project works;
 //! - `bench [row]`: the promises of `docs/specification.md`, measured;
-//! - `docs`: regenerates what is made from the source (`docs/syscalls.md`).
+//! - `docs`: regenerates what is made from the source (`docs/syscalls.md`, man pages, completions).
 
 #![forbid(unsafe_code)]
 

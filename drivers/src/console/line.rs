@@ -6,12 +6,13 @@
 //! **Viewers.** Beside its channel a line may have any number of [`Viewer`]s: [`Line::attach_viewer`] gives them a copy of everything that
 //! goes out, [`Line::inject`] takes what they type, whether a channel is open or not. `super::line` finds a line by name.
 //!
-//! Locks, outermost first: `gate`, `wire`. The terminal's lock may be held by those who call the driver, so `gate` is taken only by
+//! Locks, outermost first: `gate`, `wire`; `audience` by itself. The terminal's lock may be held by those who call the driver, so `gate` is taken only by
 //! [`Driver::open`], [`Driver::close`] and others without it. Nothing is logged with a lock held, since the log is printed here.
 
 use super::channel::Pair;
 use super::open::{self, Name};
 use super::wire::{LOG_EXTRA, QUEUE, Wire};
+use abi::tty::{ONLCR, OPOST, Termios2, Winsize};
 use kernel::sync::{Deadline, WaitQueue};
 use kernel::tty::{Tty, TtyDriver};
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// How long a last close waits for a reader of the host that takes nothing, nanoseconds.
 const LINGER_NS: u64 = 2_000_000_000;
+/// Bytes of output that a new viewer may see.
+const RECENT: usize = 8 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -39,6 +42,19 @@ struct Gate {
 pub trait Viewer: Send + Sync {
     /// Output of the guest and of the kernel, in order. Called with locks held: takes a copy and returns.
     fn output(&self, bytes: &[u8]);
+
+    /// The terminal has room again after [`Line::inject`] took less than it was given. Called with locks held.
+    fn room(&self) {}
+}
+
+/// The viewers, and what they see first.
+#[derive(Default)]
+struct Audience {
+    viewers: Vec<Arc<dyn Viewer>>,
+    /// The last output, at most [`RECENT`] bytes.
+    recent: VecDeque<u8>,
+    /// The last byte of output was a carriage return.
+    returned: bool,
 }
 
 /// One line.
@@ -53,7 +69,22 @@ pub struct Line {
     console: AtomicBool,
     /// What was printed before the channels were open; only a console's.
     early: Mutex<VecDeque<u8>>,
-    viewers: Mutex<Vec<Arc<dyn Viewer>>>,
+    audience: Mutex<Audience>,
+    /// Newlines come from the guest as they are, as for a pipe; a viewer's terminal needs carriage returns.
+    plain: AtomicBool,
+}
+
+/// `bytes` with a carriage return before each newline; `returned`: one came just before.
+fn with_returns(bytes: &[u8], mut returned: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    for &byte in bytes {
+        if byte == b'\n' && !returned {
+            out.push(b'\r');
+        }
+        out.push(byte);
+        returned = byte == b'\r';
+    }
+    out
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -74,12 +105,19 @@ impl Line {
             wire: Mutex::default(),
             console: AtomicBool::new(false),
             early: Mutex::default(),
-            viewers: Mutex::default(),
+            audience: Mutex::default(),
+            plain: AtomicBool::new(false),
         })
+    }
+
+    fn note_termios(&self, termios: &Termios2) {
+        let plain = termios.c_oflag & (OPOST | ONLCR) == OPOST;
+        self.plain.store(plain, Ordering::Relaxed);
     }
 
     /// Tells which terminal of the guest it belongs to.
     pub fn attach(&self, tty: &Arc<Tty>) {
+        self.note_termios(&tty.termios());
         *lock(&self.tty) = Arc::downgrade(tty);
     }
 
@@ -232,23 +270,55 @@ impl Line {
                 }
             }
         }
-        self.show(text);
+        self.show(text, true);
     }
 
-    fn show(&self, bytes: &[u8]) {
-        lock(&self.viewers)
-            .iter()
-            .for_each(|viewer| viewer.output(bytes));
+    /// Shows output to the viewers. `plain`: with carriage returns before newlines that have none.
+    fn show(&self, bytes: &[u8], plain: bool) {
+        let Some(&last) = bytes.last() else { return };
+        let audience = &mut *lock(&self.audience);
+        let returned;
+        let shown = if plain && bytes.contains(&b'\n') {
+            returned = with_returns(bytes, audience.returned);
+            returned.as_slice()
+        } else {
+            bytes
+        };
+        audience.returned = last == b'\r';
+        for viewer in &audience.viewers {
+            viewer.output(shown);
+        }
+        audience.recent.extend(shown);
+        let over = audience.recent.len().saturating_sub(RECENT);
+        audience.recent.drain(..over);
     }
 
-    /// Lets `viewer` see all output from now on.
-    pub fn attach_viewer(&self, viewer: Arc<dyn Viewer>) {
-        lock(&self.viewers).push(viewer);
+    /// Lets `viewer` see all output from now on, and first the last `rows` lines of what came before.
+    pub fn attach_viewer(&self, viewer: Arc<dyn Viewer>, rows: u16) {
+        let audience = &mut *lock(&self.audience);
+        let recent = audience.recent.make_contiguous();
+        let newlines = recent.iter().enumerate().filter(|(_, b)| **b == b'\n');
+        let start = newlines
+            .rev()
+            .nth(usize::from(rows.max(1)) - 1)
+            .map_or(0, |(at, _)| at + 1);
+        viewer.output(&recent[start..]);
+        audience.viewers.push(viewer);
+    }
+
+    /// Gives the terminal a viewer's window, unless the line's channel has one of its own.
+    pub fn set_window(&self, size: Winsize) {
+        let own = self.wire().is_some_and(|wire| wire.has_window());
+        if let (false, Some(tty)) = (own, self.tty()) {
+            tty.set_winsize(size);
+        }
     }
 
     /// Ends what [`attach_viewer`](Self::attach_viewer) began.
     pub fn detach_viewer(&self, viewer: &Arc<dyn Viewer>) {
-        lock(&self.viewers).retain(|other| !Arc::ptr_eq(other, viewer));
+        lock(&self.audience)
+            .viewers
+            .retain(|other| !Arc::ptr_eq(other, viewer));
     }
 
     /// Input from beside the channel; returns how many bytes found room.
@@ -319,7 +389,8 @@ impl TtyDriver for Driver {
             Some(wire) => wire.write(bytes),
             None => bytes.len(),
         };
-        self.0.show(&bytes[..taken]);
+        let plain = self.0.plain.load(Ordering::Relaxed);
+        self.0.show(&bytes[..taken], plain);
         taken
     }
 
@@ -337,9 +408,15 @@ impl TtyDriver for Driver {
         }
     }
 
+    fn set_termios(&self, _old: &Termios2, new: &mut Termios2) {
+        self.0.note_termios(new);
+    }
+
     fn unthrottle(&self) {
         if let Some(wire) = self.0.wire() {
             wire.unthrottle();
         }
+        let audience = lock(&self.0.audience);
+        audience.viewers.iter().for_each(|viewer| viewer.room());
     }
 }

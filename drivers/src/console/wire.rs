@@ -179,6 +179,11 @@ impl Wire {
         self.output.as_ref().is_some_and(is_terminal)
     }
 
+    /// Whether the host's end has a window with a size.
+    pub fn has_window(&self) -> bool {
+        self.windows.iter().any(|window| window.size().is_some())
+    }
+
     /// Carries the host window's size to the guest.
     pub fn window_changed(&self) {
         let size = self.windows.iter().find_map(Window::size);

@@ -1,6 +1,6 @@
 //! One client: its messages in order, and what goes to it through a bounded queue.
 
-use super::{exec, facts, log};
+use super::{console, exec, facts, log};
 use ::control::{Decoder, Failure, HEADER, MAX_PAYLOAD, Message, Stream, VERSION};
 use host::{EventLoop, Interest, Watch};
 use kernel::sync::WaitQueue;
@@ -30,6 +30,7 @@ enum Session {
     Request,
     Exec(Arc<exec::Session>),
     Log(log::Session),
+    Console(console::Session),
     /// Answered: what else it says doesn't matter.
     Done,
 }
@@ -170,7 +171,19 @@ impl Connection {
                 }
                 Ok(())
             }
+            (Session::Request, Message::Console { name, size }) => {
+                let own = self.me.upgrade().ok_or("the connection is gone")?;
+                match console::Session::start(&own, &name, size) {
+                    Ok(started) => *session = Session::Console(started),
+                    Err(text) => {
+                        *session = Session::Done;
+                        self.fail(Failure::Refused, &text);
+                    }
+                }
+                Ok(())
+            }
             (Session::Exec(exec), message) => exec.hear(message),
+            (Session::Console(console), message) => console.hear(message, self),
             (Session::Done, _) => Ok(()),
             _ => Err("this message makes no sense here"),
         }
@@ -271,8 +284,10 @@ impl Connection {
         if waits {
             return Interest::WRITE;
         }
-        if let Session::Log(log) = &mut *self.session.lock() {
-            log.pump(self);
+        match &mut *self.session.lock() {
+            Session::Log(log) => log.pump(self),
+            Session::Console(console) => console.pump(self),
+            _ => {}
         }
         Interest::NONE
     }
@@ -287,8 +302,10 @@ impl Connection {
         // A client that still writes finds out now.
         let _gone = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
         let session = std::mem::replace(&mut *self.session.lock(), Session::Done);
-        if let Session::Exec(exec) = session {
-            exec.lose();
+        match session {
+            Session::Exec(exec) => exec.lose(),
+            Session::Console(console) => console.lose(),
+            _ => {}
         }
         self.changed.wake_all();
         self.drained.notify_all();

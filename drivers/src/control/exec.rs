@@ -48,7 +48,7 @@ pub struct Session {
     changed: WaitQueue,
 }
 
-fn winsize(size: Size) -> Winsize {
+pub fn winsize(size: Size) -> Winsize {
     Winsize {
         ws_row: size.rows,
         ws_col: size.columns,

@@ -5,6 +5,7 @@
 //! runs in workers on its vCPUs. Nothing here waits for a client, and a client costs a bounded amount of memory.
 
 mod connection;
+mod console;
 mod exec;
 mod log;
 

@@ -92,6 +92,13 @@ impl Saying {
         let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         socket.write_all(&message.frame())
     }
+
+    /// Ends the connection; whoever listens to it is told.
+    pub fn close(&self) {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may be over already.
+        let _over = socket.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 impl Hearing {

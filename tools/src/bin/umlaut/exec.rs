@@ -2,19 +2,19 @@
 
 use crate::OWN_FAILURE;
 use crate::client::{self, Saying};
+use crate::input::{self, Credit};
 use crate::terminal::{self, Raw};
-use control::{Failure, Message, Size, Stream, WINDOW};
+use control::{Failure, Message, Size, Stream};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tools::cli;
 
-const READ: usize = 16 << 10;
 /// What a terminal program wants to know of the terminal.
 const OF_TERMINAL: [&str; 2] = ["TERM", "COLORTERM"];
 const DEFAULT_SIZE: Size = Size {
@@ -23,34 +23,6 @@ const DEFAULT_SIZE: Size = Size {
     width: 0,
     height: 0,
 };
-
-/// How many bytes of input the machine has room for.
-struct Credit {
-    bytes: Mutex<usize>,
-    changed: Condvar,
-}
-
-impl Credit {
-    fn bytes(&self) -> MutexGuard<'_, usize> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, more: u32) {
-        *self.bytes() += more as usize;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self) -> usize {
-        let mut bytes = self.bytes();
-        while *bytes == 0 {
-            bytes = self
-                .changed
-                .wait(bytes)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *bytes
-    }
-}
 
 pub fn run(base: &Path, args: cli::Exec) -> Result<ExitCode, String> {
     let on_terminal = !args.no_tty && (args.tty || terminal::is_interactive());
@@ -64,12 +36,9 @@ pub fn run(base: &Path, args: cli::Exec) -> Result<ExitCode, String> {
         .say(&Message::Exec(request))
         .map_err(|e| format!("machine '{umid}': {e}"))?;
     let raw = if on_terminal { Raw::enter() } else { None };
-    let credit = Arc::new(Credit {
-        bytes: Mutex::new(WINDOW),
-        changed: Condvar::new(),
-    });
+    let credit = Arc::new(Credit::new());
     let (to, of) = (saying.clone(), credit.clone());
-    std::thread::spawn(move || send_input(&to, &of));
+    std::thread::spawn(move || input::send(&to, &of, None));
     let to = saying.clone();
     std::thread::spawn(move || send_signals(signals, &to, on_terminal));
     let status = loop {
@@ -138,33 +107,6 @@ fn print(stream: Stream, bytes: &[u8]) -> Result<(), u8> {
             Err(OWN_FAILURE)
         }
     }
-}
-
-/// The life of the thread that reads standard input. It ends with the program.
-fn send_input(saying: &Saying, credit: &Credit) {
-    let mut buffer = [0; READ];
-    loop {
-        let room = credit.wait().min(READ);
-        let said = match io::stdin().lock().read(&mut buffer[..room]) {
-            Ok(0) => break,
-            Ok(n) => {
-                *credit.bytes() -= n;
-                saying.say(&Message::Data {
-                    stream: Stream::Input,
-                    bytes: buffer[..n].to_vec(),
-                })
-            }
-            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(_) => break,
-        };
-        if said.is_err() {
-            // The other thread finds out why.
-            return;
-        }
-    }
-    let _ended = saying.say(&Message::End {
-        stream: Stream::Input,
-    });
 }
 
 /// The life of the thread that passes signals on.

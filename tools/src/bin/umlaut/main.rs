@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod console;
 mod end;
 mod exec;
+mod input;
 mod logs;
 mod ls;
 mod power;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let done = match umlaut.command {
         Command::Ls(args) => ls::run(&base, &args),
         Command::Exec(args) => exec::run(&base, args),
+        Command::Console(args) => console::run(&base, &args),
         Command::Logs(args) => logs::run(&base, &args),
         Command::Stop(args) => end::stop(&base, &args),
         Command::Reboot(args) => power::run(&base, &args.names, Order::Reboot),

@@ -2,24 +2,9 @@
 
 use kernel::syscall::table::{self, Support};
 use std::fmt::Write;
-use umlaut_tests::paths;
 
-/// Writes the page; with `check` only says whether it is up to date.
-pub fn run(check: bool) -> Result<(), String> {
-    let path = paths::root().join("docs/syscalls.md");
-    let text = page();
-    if check {
-        let present = std::fs::read_to_string(&path).unwrap_or_default();
-        return if present == text {
-            Ok(())
-        } else {
-            Err("docs/syscalls.md is out of date: run cargo xtask docs".into())
-        };
-    }
-    std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
-}
-
-fn page() -> String {
+/// The page.
+pub fn page() -> String {
     let mut rows: Vec<_> = table::rows().collect();
     rows.sort_by_key(|r| r.nr);
     let full = rows.iter().filter(|r| r.support == Support::Full).count();
