@@ -27,6 +27,7 @@ fn main() -> std::process::ExitCode {
         ("umlaut/console_many_viewers", console_many_viewers),
         ("umlaut/logs", logs),
         ("umlaut/stop_and_kill", stop_and_kill),
+        ("umlaut/pause_and_reboot", pause_and_reboot),
         ("umlaut/garbage", garbage),
         ("umlaut/completions", completions),
         ("umlaut/other_user", other_user),
@@ -592,6 +593,50 @@ fn stop_and_kill() -> Result<(), String> {
         &said,
     )?;
     machine.wait().map(drop)
+}
+
+fn pause_and_reboot() -> Result<(), String> {
+    let machine = Running::boot("pause")?;
+    let (mut child, mut out) = start(&machine, "while :; do date +%s%N; sleep 0.01; done")?;
+    read_line(&mut out)?;
+    expect(machine.umlaut(&["pause", "pause"])?, 0, "", "")?;
+    let said = machine.umlaut(&["ls"])?;
+    check(said.out.contains(" paused "), "a paused machine", &said)?;
+    expect(
+        machine.umlaut(&["pause", "pause"])?,
+        1,
+        "",
+        "is paused already",
+    )?;
+    expect(
+        machine.exec(&["true"], b"")?,
+        125,
+        "",
+        "the machine is paused",
+    )?;
+    expect(machine.umlaut(&["resume", "pause"])?, 0, "", "")?;
+    expect(
+        machine.umlaut(&["resume", "pause"])?,
+        1,
+        "",
+        "is not paused",
+    )?;
+    // What ran goes on.
+    for _ in 0..100 {
+        read_line(&mut out)?;
+    }
+    let before = machine.sh("cat /proc/sys/kernel/random/boot_id")?;
+    expect(machine.umlaut(&["reboot", "pause"])?, 0, "", "")?;
+    let ended = status(&mut child)?;
+    check(
+        ended == Some(125),
+        "a program of a machine that restarts",
+        &ended,
+    )?;
+    wait_for("the machine after its restart", || {
+        let now = machine.sh("cat /proc/sys/kernel/random/boot_id").ok()?;
+        (now != before).then_some(())
+    })
 }
 
 fn garbage() -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! A program that a client runs in the machine: bytes, window sizes, signals and the status go between its descriptors
 //! and the connection.
 //!
-//! A worker on the guest's vCPUs moves them, without ever blocking on either side: what the client sends lies in a
+//! A kernel thread moves them, without ever blocking on either side: what the client sends lies in a
 //! buffer of the size of its window, what the program prints stays in its pipes while the connection has no room. When
 //! the program ends, what is left in its pipes is passed on and the client gets the status; descendants that still have
 //! them open find nobody there.
@@ -13,7 +13,7 @@ use abi::signal::{SIGCONT, SIGHUP, Siginfo};
 use abi::tty::{ICANON, VEOF, Winsize};
 use kernel::sync::{PollTable, WaitQueue};
 use kernel::task::helper::{self, Ends, Helper};
-use kernel::task::{ExitStatus, ThreadGroup, worker};
+use kernel::task::{ExitStatus, ThreadGroup, kernel_thread, pids};
 use kernel::tty::Tty;
 use kernel::vfs::{File, PollEvents, Sink, Source};
 use kernel::{sched, signal};
@@ -32,7 +32,7 @@ const ENVIRONMENT: [&[u8]; 5] = [
     b"SHELL=/bin/sh",
 ];
 
-/// What the client wants and the worker hasn't done yet.
+/// What the client wants and the thread hasn't done yet.
 #[derive(Default)]
 struct Wishes {
     input: VecDeque<u8>,
@@ -70,7 +70,7 @@ fn environment(given: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 impl Session {
-    /// Starts a worker for the program. Err: what to tell the client.
+    /// Starts a kernel thread for the program. Err: what to tell the client.
     pub fn start(connection: &Arc<Connection>, exec: Exec) -> Result<Arc<Session>, String> {
         let session = Arc::new(Session {
             wishes: Mutex::default(),
@@ -85,9 +85,15 @@ impl Session {
             },
             terminal: exec.terminal.map(winsize),
         };
+        if sched::stop::is_stopped() {
+            return Err("the machine is paused; 'umlaut resume' lets it go on".into());
+        }
+        let init = pids().task(1);
+        let init = init.ok_or("the machine is still starting; try again in a moment")?;
         let (own, connection) = (session.clone(), connection.clone());
-        worker::spawn("exec", move || own.serve(&connection, request))
-            .map_err(|_| "the machine is still starting; try again in a moment".to_owned())?;
+        kernel_thread::start(b"exec", init.fs().duplicate(), move |_| {
+            own.serve(&connection, request);
+        });
         Ok(session)
     }
 
@@ -127,7 +133,7 @@ impl Session {
         self.changed.wake_all();
     }
 
-    /// The worker's life.
+    /// The thread's life.
     fn serve(&self, connection: &Connection, request: helper::Request) {
         let name = String::from_utf8_lossy(&request.argv[0]).into_owned();
         let dir = request.directories.first().cloned().unwrap_or_default();

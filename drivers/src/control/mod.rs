@@ -2,7 +2,7 @@
 //!
 //! `<uml_dir>/<umid>/control` has mode 0600, and whoever connects must be the user whose machine it is, or root. All
 //! connections are served by one event loop of their own, so that the consoles never wait for them; what needs the guest
-//! runs in workers on its vCPUs. Nothing here waits for a client, and a client costs a bounded amount of memory.
+//! runs in kernel threads on its vCPUs. Nothing here waits for a client, and a client costs a bounded amount of memory.
 
 mod connection;
 mod console;
@@ -137,12 +137,17 @@ fn facts() -> Vec<(String, String)> {
         .get()
         .map(|s| s.description.clone())
         .unwrap_or_default();
+    let state = if kernel::sched::stop::is_stopped() {
+        "paused"
+    } else {
+        "running"
+    };
     let memory = kernel::fs::proc::memory();
     let age = kernel::time::monotonic_ns().saturating_sub(kernel::boot::start_ns());
     [
         ("umid", description.umid),
         ("pid", std::process::id().to_string()),
-        ("state", "running".to_owned()),
+        ("state", state.to_owned()),
         ("uptime", (age / 1_000_000_000).to_string()),
         ("memory", memory.total.to_string()),
         (

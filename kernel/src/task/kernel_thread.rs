@@ -1,7 +1,7 @@
 //! Tasks of the kernel's own: code that may sleep, for callers on host threads that may not. They have no memory and no
 //! process id, and root's credentials.
 
-use super::{Accounting, Cred, FsContext, GroupInner, KERNEL_STACK, Task, TaskParts, ThreadGroup};
+use super::{Cred, FsContext, GroupInner, KERNEL_STACK, Task, TaskParts, ThreadGroup};
 use crate::error::Result;
 use crate::fs::proc;
 use crate::sched;
@@ -11,7 +11,7 @@ use abi::errno::Errno;
 use abi::mount::MountFlags;
 use abi::signal::SigSet;
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Runs `body` in a kernel thread with procfs as its root directory, and waits for its result, `patience` at most; then it goes on alone: ETIMEDOUT. A caller
@@ -58,7 +58,7 @@ pub fn start(name: &[u8], fs: Arc<FsContext>, body: impl FnOnce(&Arc<Task>) + Se
         files: FdTable::new(),
         mm: None,
         sighand: SigHand::new(),
-        blocked: SigSet::EMPTY,
+        blocked: SigSet::FULL,
         comm: [0; 16],
         nice: 0,
         allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
@@ -70,30 +70,5 @@ pub fn start(name: &[u8], fs: Arc<FsContext>, body: impl FnOnce(&Arc<Task>) + Se
 
 /// A process with nothing in it yet, as the first process and kernel threads start with.
 pub(in crate::task) fn new_group(pid: super::Pid) -> Arc<ThreadGroup> {
-    ThreadGroup::new(
-        pid,
-        GroupInner {
-            threads: Vec::new(),
-            leader: None,
-            parent: Weak::new(),
-            parent_tid: 0,
-            children: Vec::new(),
-            pgid: 0,
-            sid: 0,
-            tty: None,
-            pending: Default::default(),
-            group_exit: None,
-            exec_by: None,
-            stopped: None,
-            stop_report: None,
-            continue_report: false,
-            zombie: None,
-            exit_signal: abi::signal::SIGCHLD,
-            rlimits: super::limits::initial(),
-            dead_threads: Accounting::default(),
-            waited_children: Accounting::default(),
-            did_exec: false,
-            child_subreaper: false,
-        },
-    )
+    ThreadGroup::new(pid, GroupInner::parentless(0, 0, super::limits::initial()))
 }

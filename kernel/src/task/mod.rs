@@ -19,7 +19,6 @@ mod pids;
 mod thread;
 mod user_loop;
 pub mod wait;
-pub mod worker;
 
 pub use cred::{CapSet, Cred, may_inspect};
 pub use fork::{CloneRequest, clone_task};
