@@ -15,7 +15,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A datagram socket with a name in the file system, which goes when this is dropped.
 pub struct Receiver {
@@ -53,6 +53,8 @@ impl Receiver {
             let path = PathBuf::from(format!("{prefix}{}", letters()?));
             match bind(&fd, &SocketAddrUnix::new(&path)?) {
                 Ok(()) => {
+                    let mut bound = BOUND.lock().expect("nothing panics with it held");
+                    bound.push(path.clone());
                     return Ok(Receiver {
                         fd: Arc::new(fd),
                         path,
@@ -108,8 +110,20 @@ impl Receiver {
     }
 }
 
+/// Names that are bound now: a process that ends without dropping everything takes them away itself.
+static BOUND: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the names of all receivers. At the end of the process.
+pub fn unbind_all() {
+    for path in BOUND.lock().expect("nothing panics with it held").drain(..) {
+        let _gone = std::fs::remove_file(path);
+    }
+}
+
 impl Drop for Receiver {
     fn drop(&mut self) {
+        let mut bound = BOUND.lock().expect("nothing panics with it held");
+        bound.retain(|path| *path != self.path);
         // Somebody may have tidied up before us.
         let _gone = std::fs::remove_file(&self.path);
     }

@@ -224,8 +224,8 @@ impl Line {
             }
         };
         self.moved.wake_all();
-        if result.is_ok() {
-            self.window_changed();
+        if let (Ok(_), Some(wire)) = (&result, self.wire()) {
+            wire.new_window();
         }
         result
     }

@@ -240,5 +240,6 @@ pub fn finish() {
         line.finish(deadline.saturating_duration_since(Instant::now()));
     }
     host::launcher::dismiss();
+    host::handover::unbind_all();
     host::guardian::dismiss();
 }

@@ -13,6 +13,7 @@ use super::stream::Stream;
 use abi::tty::Winsize;
 use host::descriptor::{self, Direction};
 use host::launcher::News;
+use host::terminal::Size;
 use host::{EventLoop, Interest, Watch};
 use kernel::tty::Tty;
 use std::collections::VecDeque;
@@ -61,6 +62,9 @@ pub struct Wire {
     line: Weak<Line>,
     input: Option<Stream>,
     output: Option<Stream>,
+    /// Whether input and output are terminals: one that was hung up no longer says so.
+    keyboard: bool,
+    screen: bool,
     windows: Vec<Window>,
     /// As `config` tells.
     pub text: String,
@@ -98,6 +102,8 @@ impl Wire {
             .any(|stream| !is_watchable(stream));
         let wire = Arc::new(Wire {
             line: Arc::downgrade(line),
+            keyboard: open.input.as_ref().is_some_and(is_terminal),
+            screen: open.output.as_ref().is_some_and(is_terminal),
             input: open.input,
             output: open.output,
             windows: open.windows,
@@ -171,12 +177,12 @@ impl Wire {
 
     /// Input is a terminal with somebody at it.
     pub fn has_keyboard(&self) -> bool {
-        self.input.as_ref().is_some_and(is_terminal)
+        self.keyboard
     }
 
     /// Output is a terminal.
     pub fn has_screen(&self) -> bool {
-        self.output.as_ref().is_some_and(is_terminal)
+        self.screen
     }
 
     /// Whether the host's end has a window with a size.
@@ -186,8 +192,19 @@ impl Wire {
 
     /// Carries the host window's size to the guest.
     pub fn window_changed(&self) {
+        if let Some(size) = self.windows.iter().find_map(Window::size) {
+            self.resize(size);
+        }
+    }
+
+    /// The guest's window gets a size from scratch: that of the last session means nothing.
+    pub fn new_window(&self) {
         let size = self.windows.iter().find_map(Window::size);
-        if let (Some(size), Some(tty)) = (size, self.tty()) {
+        self.resize(size.unwrap_or_default());
+    }
+
+    fn resize(&self, size: Size) {
+        if let Some(tty) = self.tty() {
             tty.set_winsize(Winsize {
                 ws_row: size.rows,
                 ws_col: size.columns,
@@ -425,8 +442,7 @@ impl Wire {
     /// A pipe or file that is over is an end of file to the guest; a terminal or client that is gone hangs up.
     fn end_input(self: &Arc<Wire>, tty: &Tty, failed: bool) {
         lock(&self.inp).ended = true;
-        let hangs_up =
-            failed || self.has_keyboard() || matches!(self.input, Some(Stream::Telnet(_)));
+        let hangs_up = failed || self.keyboard;
         match self.line.upgrade() {
             Some(line) if hangs_up => line.lost(self),
             _ => tty.end_input(),
@@ -518,5 +534,8 @@ impl Wire {
 }
 
 fn is_terminal(stream: &Stream) -> bool {
-    host::terminal::is_terminal(stream.fd())
+    match stream {
+        Stream::Telnet(_) => true,
+        Stream::Plain(descriptor) => host::terminal::is_terminal(&descriptor.fd),
+    }
 }

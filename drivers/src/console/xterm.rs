@@ -6,7 +6,7 @@ use host::Interest;
 use host::descriptor::Descriptor;
 use host::handover::{Handed, Receiver};
 use host::launcher::{self, News, Program};
-use kernel::sync::WaitQueue;
+use kernel::sync::{Deadline, WaitQueue};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SOCKET: &str = "/tmp/xterm-pipe";
 const HELPER: &str = "port-helper";
 const LIBRARY: &str = "/usr/lib/uml";
+/// How long a terminal may take to come when the emulator has ended well before it, nanoseconds.
+const PATIENCE_NS: u64 = 10_000_000_000;
 
 /// What `xterm=` says: an emulator and its switches for a title and for a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,6 +134,15 @@ fn command(
 struct Seen {
     handed: Option<Handed>,
     failed: Option<String>,
+    /// The emulator has ended well: it may have asked a server for the window (gnome-terminal).
+    left: bool,
+}
+
+impl Seen {
+    fn outcome(&mut self) -> Option<Result<Handed, String>> {
+        let handed = self.handed.take().map(Ok);
+        handed.or_else(|| self.failed.take().map(Err))
+    }
 }
 
 /// Opens a window and waits for its terminal. Logs why when it can't. ENODEV, ERESTARTSYS.
@@ -192,29 +203,38 @@ fn wait(name: Name, receiver: Receiver, program: Program) -> kernel::Result<Xter
     });
     let (heard, from) = (seen.clone(), program.clone());
     let end = events.watch(program.life().clone(), Interest::READ, move |_| {
-        let text = match from.news() {
+        let failed = match from.news() {
             News::Running | News::WindowChanged => return Interest::READ,
-            // It may have asked a server for the window (gnome-terminal).
-            News::Ended(status) if status.success() => return Interest::NONE,
-            News::Ended(status) => format!("the emulator ended with {status}"),
-            News::Failed(e) => format!("the emulator can't be started: {e}"),
+            News::Ended(status) if status.success() => None,
+            News::Ended(status) => Some(format!("the emulator ended with {status}")),
+            News::Failed(e) => Some(format!("the emulator can't be started: {e}")),
         };
-        heard
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .failed = Some(text);
+        {
+            let mut seen = heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.left = failed.is_none();
+            seen.failed = failed;
+        }
         heard.1.wake_all();
         Interest::NONE
     });
     let (Ok(_terminal), Ok(_end)) = (terminal, end) else {
         return refused("xterm_open : the host's event loop refuses the emulator");
     };
-    let came = seen.1.wait_until(|| {
-        let mut seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let handed = seen.handed.take().map(Ok);
-        handed.or_else(|| seen.failed.take().map(Err))
+    let look = || seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = seen.1.wait_until(|| {
+        let mut seen = look();
+        let outcome = seen.outcome();
+        (outcome.is_some() || seen.left).then_some(outcome)
     })?;
+    let came = match first {
+        Some(outcome) => outcome,
+        None => {
+            let late = Some(Deadline::after(PATIENCE_NS));
+            seen.1
+                .wait_deadline(late, || look().outcome())?
+                .unwrap_or_else(|| Err("the emulator ended and no terminal came".into()))
+        }
+    };
     let handed = match came {
         Ok(handed) => handed,
         Err(why) => {

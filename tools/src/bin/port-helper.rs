@@ -27,13 +27,14 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let stdin = std::io::stdin();
     let sent = socket(&args).and_then(|socket| {
+        // First: giving the terminal up as the leader of its session is a hang-up too.
+        handover::ignore_hangups();
         if let Err(e) = handover::give_up_terminal(stdin.as_fd()) {
             let text =
                 "TIOCNOTTY failed in port-helper, check UML's exec call for xterm or telnetd";
             // The terminal may be gone, and with it standard error.
             let _gone = writeln!(std::io::stderr(), "{text}: {e}");
         }
-        handover::ignore_hangups();
         handover::send(socket.as_fd(), stdin.as_fd())
             .map_err(|e| format!("the terminal can't be handed over: {e}"))
     });
