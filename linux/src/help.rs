@@ -29,11 +29,32 @@ umid=<name>
 
 con[0-9]*=<channel description>
     Attaches a console to a channel of the host. The channels are
-        fd:<n>         an open descriptor, for input and output
-        fd:<in>,fd:<out>
+        fd:<n>         an open descriptor of this process
+        pts            a new pseudo terminal; the kernel log tells its name
+        pty            the same of the BSD kind
+        tty:<device>   a terminal of the host
+        port:<n>       telnet clients of this TCP port
+        xterm          a window of a terminal emulator
         null           reads nothing, swallows all output
         none           no such console
-    con0 is fd:0,fd:1 by default.
+    Two of them with a comma between are input and output. con0 is
+    fd:0,fd:1 by default, the others are xterm.
+    Example: con=pts con0=fd:0,fd:1
+
+ssl-non-raw
+    Leaves the host's terminals of serial lines in the mode they are in.
+
+ssl[0-9]*=<channel description>
+    Attaches a serial line to a channel, as con does; pty by default.
+
+xterm=<terminal emulator>,<title switch>,<exec switch>
+    The emulator for xterm channels, the switch that sets its title, and the
+    switch that makes it run a command. The default is xterm,-T,-e.
+    Example: xterm=gnome-terminal,-t,--
+
+console=<device>
+    Where the kernel log goes; the last one is /dev/console.
+    Example: console=ttyS0
 
 uml_dir=<directory>
     Where the directories of machines are kept; ~/.uml by default.

@@ -10,6 +10,8 @@
 //! - `running`: a machine that goes on while `umlaut` works with it.
 //! - `suite`: makes one libtest line of each program.
 //! - `pty`: a terminal with `linux` on it, for the interactive tests.
+//! - `session`: a machine at its prompt, for the tests of its other consoles.
+//! - `peer`: the other end of a console: a terminal or a TCP connection.
 //!
 //! Nothing here knows the kernel: the binary is driven as a user would.
 
@@ -18,7 +20,9 @@
 pub mod guest;
 pub mod machine;
 pub mod paths;
+pub mod peer;
 pub mod pty;
 pub mod run;
 pub mod running;
+pub mod session;
 pub mod suite;

@@ -13,6 +13,13 @@ const ALWAYS: &[&str] = &[
     "less",
     "vim",
     "perl",
+    "inetutils-telnet",
+    "picocom",
+    "procps",
+    "screen",
+    "xfonts-base",
+    "xterm",
+    "xvfb",
     "uml-utilities",
 ];
 

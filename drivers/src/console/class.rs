@@ -147,3 +147,37 @@ impl Class for Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(err: i32, text: &str) -> Refusal {
+        Refusal::new(err, text)
+    }
+
+    #[test]
+    fn requests_that_make_no_sense_have_the_original_s_answers() {
+        for (serial, beyond) in [(false, "16"), (true, "64")] {
+            let class = Lines { serial };
+            let configure = |rest: &str| class.configure(rest).unwrap_err();
+            let all = "Can't configure all devices from mconsole";
+            assert_eq!(configure("=pts"), refused(-22, all));
+            let range = "Device number out of range";
+            assert_eq!(configure(&format!("{beyond}=pts")), refused(-22, range));
+            let number = "Couldn't parse device number";
+            assert_eq!(configure("x=pts"), refused(-22, number));
+            assert_eq!(configure("1=foo"), refused(-1, UNPARSABLE));
+            assert_eq!(configure("1=none"), refused(-22, ABSENT));
+            let query = |rest: &str| class.query(rest).unwrap_err();
+            assert_eq!(query("99"), refused(1, "device number out of range"));
+            let parse = "line_get_config failed to parse device number";
+            assert_eq!(query(""), refused(1, parse));
+            assert_eq!(query("x"), refused(1, parse));
+            assert_eq!(class.query("1"), Ok("none".into()));
+            assert_eq!(class.remove("1"), Err(refused(-22, ABSENT)));
+            assert_eq!(class.remove("x"), Err(refused(1, number)));
+            assert_eq!(class.remove(beyond).unwrap_err().err, 1);
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! A line: a numbered terminal of the guest, what it is configured with, and its open channels while it has some.
 //!
-//! Channels are opened at the guest's first open and closed at its last close or when the host's end is lost (a hang-up), so a line
-//! that nobody uses costs nothing. The machine's console is the exception: it is opened at boot, if that doesn't wait for anybody, and kept.
+//! Channels are opened at the guest's first open and closed after its last close or when the host's end is lost (a hang-up), so a line
+//! that nobody uses costs nothing. A program that closes a terminal and goes on may be about to open it again (agetty and login do so, to
+//! make it theirs): the channels stay for a moment. One that ends has ended its session. The machine's console is the exception: it is opened at boot, if that doesn't wait for anybody, and kept.
 //!
 //! **Viewers.** Beside its channel a line may have any number of [`Viewer`]s: [`Line::attach_viewer`] gives them a copy of everything that
 //! goes out, [`Line::inject`] takes what they type, whether a channel is open or not. `super::line` finds a line by name.
@@ -14,6 +15,7 @@ use super::open::{self, Name};
 use super::wire::{LOG_EXTRA, QUEUE, Wire};
 use abi::tty::{ONLCR, OPOST, Termios2, Winsize};
 use kernel::sync::{Deadline, WaitQueue};
+use kernel::time::timer::{self, Timer};
 use kernel::tty::{Tty, TtyDriver};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,8 @@ use std::time::Duration;
 const LINGER_NS: u64 = 2_000_000_000;
 /// Bytes of output that a new viewer may see.
 const RECENT: usize = 8 << 10;
+/// How long channels stay open after a last close by a program that goes on, nanoseconds.
+const GRACE_NS: u64 = 500_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -72,6 +76,8 @@ pub struct Line {
     audience: Mutex<Audience>,
     /// Newlines come from the guest as they are, as for a pipe; a viewer's terminal needs carriage returns.
     plain: AtomicBool,
+    /// Closes the channels when nobody has opened the terminal again.
+    closing: Mutex<Option<Timer>>,
 }
 
 /// `bytes` with a carriage return before each newline; `returned`: one came just before.
@@ -107,6 +113,7 @@ impl Line {
             early: Mutex::default(),
             audience: Mutex::default(),
             plain: AtomicBool::new(false),
+            closing: Mutex::default(),
         })
     }
 
@@ -168,6 +175,7 @@ impl Line {
 
     /// Gives a line that nobody has open other channels. False when it is open.
     pub fn configure(&self, pair: Pair) -> bool {
+        self.close_if_unused();
         let opens = self.tty().map_or(0, |tty| tty.opens());
         let mut gate = lock(&self.gate);
         let closed = gate.phase == Phase::Closed && opens == 0;
@@ -179,6 +187,7 @@ impl Line {
 
     /// Whether the guest, or the kernel's log, has it open.
     pub fn is_open(&self) -> bool {
+        self.close_if_unused();
         self.tty().is_some_and(|tty| tty.opens() > 0) || lock(&self.gate).phase != Phase::Closed
     }
 
@@ -237,6 +246,16 @@ impl Line {
         *lock(&self.wire) = None;
         gate.phase = Phase::Closed;
         Some(wire)
+    }
+
+    /// Closes the channels unless the guest has the terminal open.
+    fn close_if_unused(&self) {
+        let unused = |tty: Arc<Tty>| tty.opens() == 0;
+        if !self.is_console()
+            && let Some(wire) = self.take_wire(|_| self.tty().is_none_or(unused))
+        {
+            wire.close();
+        }
     }
 
     /// The host's end of `wire` is gone: the guest is hung up. From the event loop or a thread of the wire.
@@ -360,6 +379,7 @@ pub struct Driver(pub Arc<Line>);
 impl TtyDriver for Driver {
     fn open(&self, _tty: &Arc<Tty>, _first: bool) -> kernel::Result<()> {
         let new = self.0.open()?;
+        drop(lock(&self.0.closing).take());
         if let Some(wire) = self.0.wire() {
             wire.begin(new);
         }
@@ -367,20 +387,28 @@ impl TtyDriver for Driver {
     }
 
     fn close(&self, tty: &Tty) {
-        if self.0.is_console() {
-            if let Some(wire) = self.0.wire() {
-                wire.leave_input();
-                // Somebody may have opened it again meanwhile.
-                if tty.opens() > 0 {
-                    wire.begin(false);
-                }
+        let line = &self.0;
+        if !line.is_console() {
+            line.linger();
+            let ends =
+                kernel::sched::try_current().is_none_or(|task| task.exiting.load(Ordering::SeqCst));
+            if ends {
+                return line.close_if_unused();
             }
-            return;
+            let weak = Arc::downgrade(line);
+            let timer = timer::call_at(Deadline::after(GRACE_NS), move || {
+                if let Some(line) = weak.upgrade() {
+                    line.close_if_unused();
+                }
+            });
+            *lock(&line.closing) = Some(timer);
         }
-        self.0.linger();
-        // As above.
-        if let Some(wire) = self.0.take_wire(|_| tty.opens() == 0) {
-            wire.close();
+        if let Some(wire) = line.wire() {
+            wire.leave_input();
+            // Somebody may have opened it again meanwhile.
+            if tty.opens() > 0 {
+                wire.begin(false);
+            }
         }
     }
 

@@ -139,11 +139,11 @@ fn choose_consoles(config: &ConsoleConfig) -> Result<(), String> {
         serial: false,
         index: 0,
     });
-    tty::set_console(main.kind(), main.index);
     names.retain(|name| *name != main);
     names.sort();
     names.dedup();
     names.push(main);
+    tty::set_consoles(names.iter().map(|name| (name.kind(), name.index)).collect());
     let mut printed: Vec<Arc<Line>> = names.into_iter().filter_map(line).collect();
     for line in &printed {
         line.become_console();

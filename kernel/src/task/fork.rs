@@ -195,6 +195,9 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
     group
         .oom_score_adj
         .store(parent.group.oom_score_adj.load(Relaxed), Relaxed);
+    let (user, session) = &parent.group.login;
+    group.login.0.store(user.load(Relaxed), Relaxed);
+    group.login.1.store(session.load(Relaxed), Relaxed);
     group
 }
 

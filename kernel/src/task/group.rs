@@ -169,6 +169,8 @@ pub struct ThreadGroup {
     pub exit_wait: WaitQueue,
     pub dumpable: AtomicBool,
     pub oom_score_adj: AtomicI32,
+    /// User who logged in, and the number of that login: /proc/<pid>/loginuid and sessionid. All bits set: nobody.
+    pub login: (AtomicU32, AtomicU32),
     /// PR_SET_THP_DISABLE.
     pub thp_disabled: AtomicBool,
     /// A group stop by this signal is under way or done; 0: none. Changed under the GROUP lock.
@@ -197,6 +199,7 @@ impl ThreadGroup {
             exit_wait: WaitQueue::new(),
             dumpable: AtomicBool::new(true),
             oom_score_adj: AtomicI32::new(0),
+            login: (AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX)),
             thp_disabled: AtomicBool::new(false),
             stopping: AtomicI32::new(0),
             unkillable: AtomicBool::new(pid == 1),

@@ -24,8 +24,8 @@ const FIRST_SERIAL: u32 = 64;
 struct Lines {
     consoles: [Option<Arc<Tty>>; CONSOLES as usize],
     serials: [Option<Arc<Tty>>; SERIALS as usize],
-    /// What /dev/console is.
-    console: (Kind, u32),
+    /// Where the log is printed; the last one is /dev/console.
+    consoles_printed: Vec<(Kind, u32)>,
 }
 
 static LINES: Lock<Lines> = Lock::new(
@@ -33,7 +33,7 @@ static LINES: Lock<Lines> = Lock::new(
     Lines {
         consoles: [const { None }; CONSOLES as usize],
         serials: [const { None }; SERIALS as usize],
-        console: (Kind::Console, 0),
+        consoles_printed: Vec::new(),
     },
 );
 
@@ -112,14 +112,14 @@ pub fn line(kind: Kind, index: u32) -> Option<Arc<Tty>> {
     LINES.lock().slot(kind, index)?.clone()
 }
 
-/// Chooses what /dev/console is (`console=`).
-pub fn set_console(kind: Kind, index: u32) {
-    LINES.lock().console = (kind, index);
+/// Chooses where the log is printed; the last one is what /dev/console is (`console=`).
+pub fn set_consoles(consoles: Vec<(Kind, u32)>) {
+    LINES.lock().consoles_printed = consoles;
 }
 
 /// What /dev/console is.
 pub fn console() -> Option<Arc<Tty>> {
-    let (kind, index) = LINES.lock().console;
+    let (kind, index) = *LINES.lock().consoles_printed.last()?;
     line(kind, index)
 }
 
@@ -194,22 +194,26 @@ pub fn proc_drivers() -> String {
     ]
     .iter()
     .map(|(driver, node, major, minors, kind)| {
-        format!("{driver:<20} {node:<8}  {major:>4} {minors:<7} {kind}\n")
+        // A range is as long as it is, a single number stands at the right (show_tty_range()).
+        format!(
+            "{driver:<20} {node:<13} {major:>3} {minors:>width$} {kind}\n",
+            width = if minors.contains('-') { 0 } else { 7 }
+        )
     })
     .collect()
 }
 
-/// /proc/consoles: where the kernel log is printed.
+/// /proc/consoles: where the kernel log is printed, /dev/console first, and the management console, which listens.
 pub fn proc_consoles() -> String {
-    match console() {
-        Some(tty) => format!(
-            "{:<21}{} ({:<8})    {}:{}\n",
-            format!("{}", tty.name()),
-            "-W-",
-            "EC",
-            abi::fs::major(tty.rdev()),
-            minor(tty.rdev())
-        ),
-        None => String::new(),
+    let printed = LINES.lock().consoles_printed.clone();
+    let mut text = String::new();
+    for (n, (kind, index)) in printed.into_iter().rev().enumerate() {
+        let Some(tty) = line(kind, index) else {
+            continue;
+        };
+        let flags = if n == 0 { "EC  p a" } else { "E   p a" };
+        let (major, minor) = (abi::fs::major(tty.rdev()), minor(tty.rdev()));
+        text += &format!("{:<21}-W- ({flags}) {major:>4}:{minor}\n", tty.name());
     }
+    text + &format!("{:<21}-W- (E      )\n", "mc-1")
 }

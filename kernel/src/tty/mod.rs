@@ -16,7 +16,7 @@ mod terminal;
 
 pub use devices::{
     CONSOLES, SERIALS, add_line, console, init, line, proc_consoles, proc_drivers, remove_line,
-    set_console,
+    set_consoles,
 };
 pub use driver::TtyDriver;
 pub use file::TtyFile;

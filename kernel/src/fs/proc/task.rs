@@ -8,7 +8,7 @@ use crate::task::{Pid, Task, pids};
 use crate::vfs::{self, File, FileOps, InodeKind, Path, PollEvents, Sink, Source};
 use abi::errno::Errno;
 use std::any::Any;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 /// The directory of a process, or of one of its threads.
@@ -214,7 +214,10 @@ impl TaskDir {
             b"io" => self.private(|_| {
                 Ok(b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec())
             }),
-            b"loginuid" | b"sessionid" => Node::fixed("4294967295"),
+            b"loginuid" => login_uid(weak()),
+            b"sessionid" => self.text(|task| {
+                Ok(task.group.login.1.load(Relaxed).to_string().into_bytes())
+            }),
             b"personality" => self.private(|task| Ok(format!("{:08x}\n", task.personality.load(Relaxed)).into_bytes())),
             b"coredump_filter" => Node::fixed("00000033\n"),
             b"oom_score" => Node::fixed("0\n"),
@@ -334,6 +337,44 @@ fn children(task: &Arc<Task>) -> Result<Vec<u8>> {
         .map(|child| format!("{} ", child.pid()))
         .collect();
     Ok(text.into_bytes())
+}
+
+/// Set once by whoever logs a user in, for all processes to come (kernel/audit.c:audit_set_loginuid()).
+fn login_uid(task: Weak<Task>) -> Node {
+    static SESSIONS: AtomicU32 = AtomicU32::new(0);
+    let read = task.clone();
+    Node::setting(
+        move || {
+            Ok(alive(&read)?
+                .group
+                .login
+                .0
+                .load(Relaxed)
+                .to_string()
+                .into_bytes())
+        },
+        move |bytes| {
+            let task = alive(&task)?;
+            let current = super::current()?;
+            if !Arc::ptr_eq(&current.group, &task.group) {
+                return err(Errno::EPERM);
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let uid: u32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+            let (user, session) = &task.group.login;
+            let is_set = user.load(Relaxed) != u32::MAX;
+            if is_set && !current.capable(abi::task::CAP_AUDIT_CONTROL) {
+                return err(Errno::EPERM);
+            }
+            let number = match uid {
+                u32::MAX => u32::MAX,
+                _ => SESSIONS.fetch_add(1, Relaxed) + 1,
+            };
+            user.store(uid, Relaxed);
+            session.store(number, Relaxed);
+            Ok(())
+        },
+    )
 }
 
 fn oom_score_adj(task: Weak<Task>) -> Node {
