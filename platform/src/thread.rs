@@ -131,7 +131,11 @@ impl GuestThread {
         let answered = self.wait_unkicked();
         self.direct = false;
         match self.area.ucontext() {
-            Some(uc) if answered && self.area.signo() == libc::SIGSYS as u32 => {
+            // A kick may have come first: any frame will do.
+            Some(uc)
+                if answered
+                    && matches!(self.area.signo() as i32, libc::SIGSYS | zygote::PREEMPT) =>
+            {
                 self.uc = uc;
                 self.regs.eflags |= self.area.other_flags(uc);
                 self.dirty = true;

@@ -106,12 +106,15 @@ pub mod mb {
     pub const OP_INDEX: u64 = 48;
     pub const OP_ERRNO: u64 = 52;
 
-    /// u32: a signal came in the middle of a direct call.
-    pub const PENDING: u64 = 56;
+    /// u32: `UNDER_WAY` during a direct call, `SIGNALLED` when a signal came meanwhile, else 0.
+    pub const DIRECT: u64 = 56;
     /// u32: flags at a direct call: AL is OF, AH as LAHF has it.
     pub const EFLAGS: u64 = 60;
     /// u64 each: registers at a direct call, in the order of a ucontext's gregs up to RIP.
     pub const REGS: u64 = 128;
+
+    pub const UNDER_WAY: u32 = 1;
+    pub const SIGNALLED: u32 = 2;
 
     /// `SIGNO` when an operation failed.
     pub const OP_FAILED: u32 = 0x100;

@@ -64,8 +64,7 @@ fn pts_programs() -> Result<(), String> {
     picocom.line("echo by pico''com; tty", "by picocom")?;
     picocom.expect("/dev/tty1")?;
     // Control characters go to the guest: this one interrupts its program.
-    picocom.send("sleep 1000\r")?;
-    picocom.expect("sleep 1000")?;
+    picocom.line("sh -c 'echo run''ning; exec sleep 1000'", "running")?;
     picocom.send("\x03")?;
     picocom.line("echo status $?", "status 130")?;
     picocom.send("\x01\x11")?;
@@ -376,8 +375,7 @@ fn telnet() -> Result<(), String> {
         client.expect("console-").ok()?;
         client.screen.contains("resized 40 132").then_some(())
     })?;
-    client.send("cat\r")?;
-    client.expect("cat")?;
+    client.line("sh -c 'echo run''ning; exec cat'", "running")?;
     client.send("\x03")?;
     client.line("echo status $?", "status 130")?;
     client.send("\x1d")?;

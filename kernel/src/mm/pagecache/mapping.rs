@@ -88,6 +88,15 @@ static TICK: AtomicU64 = AtomicU64::new(1);
 /// Keeps a mapping's pages from being evicted.
 pub(super) struct Pin<'a>(&'a Mapping);
 
+/// A change of the content under way.
+pub(super) struct Changing<'a>(&'a Mapping);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
         self.0.state.lock().pins -= 1;
@@ -156,9 +165,10 @@ impl Mapping {
         self.source.is_some()
     }
 
-    /// The content is about to change, or has.
-    pub(super) fn changed(&self) {
+    /// The content changes while the value lives: copies of text made meanwhile are used no longer than that.
+    pub(super) fn changing(&self) -> Changing<'_> {
         self.version.fetch_add(1, Ordering::SeqCst);
+        Changing(self)
     }
 
     /// The copy of the current content with patched call sites. None for what guests may write to unseen.
@@ -437,7 +447,7 @@ impl Mapping {
             return err(Errno::EFBIG);
         }
         let _io = self.io.lock();
-        self.changed();
+        let _changing = self.changing();
         let old = self.size();
         if new > old {
             self.zero_tail(old);
@@ -496,7 +506,7 @@ impl Mapping {
     /// With a source, the source has made the hole already.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
         let _io = self.io.lock();
-        self.changed();
+        let _changing = self.changing();
         let end = offset
             .saturating_add(len)
             .min(self.size().next_multiple_of(PAGE));
@@ -532,7 +542,7 @@ impl Mapping {
     /// Forgets clean pages because the file behind changed; the next access reads anew. Pages that private writable
     /// mappings show stay.
     pub fn invalidate(&self) {
-        self.changed();
+        drop(self.changing());
         self.evict(true);
     }
 

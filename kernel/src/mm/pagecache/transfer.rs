@@ -102,7 +102,7 @@ impl Mapping {
     /// part of a page must be read first.
     pub fn write(&self, source: &mut Source<'_>, offset: u64) -> Result<usize> {
         let _io = self.io.lock();
-        self.changed();
+        let _changing = self.changing();
         let mut done = 0;
         while source.remaining() > 0 {
             let at = offset.checked_add(done as u64).ok_or(Errno::EFBIG)?;
