@@ -429,7 +429,6 @@ fn refused() -> Result<(), String> {
         "eth0=tuntap,tap0",
         "vec0:transport=tap",
         "initrd=x",
-        "mconsole=notify:x",
     ] {
         let ended = Boot::bare([option]).timeout(10).run();
         let name = option.split(['=', ':']).next().unwrap_or(option);

@@ -347,7 +347,13 @@ impl Mapping {
     pub fn settle(&self, end: u64) -> Result<()> {
         self.settled
             .wait_uninterruptible(|| (self.state.lock().moving == 0).then_some(()));
-        let end = end.min(self.size().next_multiple_of(PAGE));
+        let size = self.size().next_multiple_of(PAGE);
+        // With a source there is always room for the whole file: it is filled in windows of any place.
+        let end = if self.source.is_some() {
+            size
+        } else {
+            end.min(size)
+        };
         let enough = |state: &State| state.range.as_ref().is_some_and(|r| r.len() >= end);
         if end > 0 && !enough(&self.state.lock()) {
             let _io = self.io.lock();

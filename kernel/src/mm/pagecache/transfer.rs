@@ -264,6 +264,9 @@ impl Mapping {
                 (self.window(&mut state, first), range.base())
             };
             let granted = gap.end - gap.start;
+            if gap.end * PAGE > range.len() {
+                return err(Errno::EIO);
+            }
             charge_fill(self.quota.as_deref(), granted);
             let start = gap.start * PAGE;
             let end = (gap.end * PAGE).min(self.size());
