@@ -33,6 +33,7 @@ const PROGRAMS: [Program; 4] = [
             "rootflags=",
             "rootfstype=hostfs",
             "rw",
+            "ssl-non-raw",
             "ssl=",
             "ssl0=",
             "ssl1=",
