@@ -124,9 +124,10 @@ impl Area {
         (fp.is_multiple_of(64) && (STACK..=end).contains(&fp)).then_some(fp)
     }
 
+    /// The general registers in an array of gregs at `at`, FS and GS bases in the mailbox.
     #[inline]
-    pub fn get_regs(&self, uc: u64, r: &mut Registers) {
-        let g = |i: u64| self.mem.get(uc + GREGS + 8 * i);
+    fn get_general(&self, at: u64, r: &mut Registers) {
+        let g = |i: u64| self.mem.get(at + 8 * i);
         r.r8 = g(0);
         r.r9 = g(1);
         r.r10 = g(2);
@@ -144,12 +145,18 @@ impl Area {
         r.rcx = g(14);
         r.rsp = g(15);
         r.rip = g(16);
+        r.fs_base = self.mem.get(MAILBOX + mb::FS_BASE);
+        r.gs_base = self.mem.get(MAILBOX + mb::GS_BASE);
+    }
+
+    #[inline]
+    pub fn get_regs(&self, uc: u64, r: &mut Registers) {
+        self.get_general(uc + GREGS, r);
+        let g = |i: u64| self.mem.get(uc + GREGS + 8 * i);
         r.eflags = g(EFLAGS);
         let seg = g(SEGMENTS);
         r.cs = seg & 0xffff;
         r.ss = seg >> 48;
-        r.fs_base = self.mem.get(MAILBOX + mb::FS_BASE);
-        r.gs_base = self.mem.get(MAILBOX + mb::GS_BASE);
     }
 
     #[inline]
@@ -172,22 +179,7 @@ impl Area {
     /// Registers at a direct call. Flags that arithmetic doesn't set are those of any user code.
     #[inline]
     pub fn get_direct_regs(&self, r: &mut Registers) {
-        let g = |i: u64| self.mem.get(MAILBOX + mb::REGS + 8 * i);
-        r.r8 = g(0);
-        r.r9 = g(1);
-        r.r10 = g(2);
-        r.r12 = g(4);
-        r.r13 = g(5);
-        r.r14 = g(6);
-        r.r15 = g(7);
-        r.rdi = g(8);
-        r.rsi = g(9);
-        r.rbp = g(10);
-        r.rbx = g(11);
-        r.rdx = g(12);
-        r.rax = g(13);
-        r.rsp = g(15);
-        r.rip = g(16);
+        self.get_general(MAILBOX + mb::REGS, r);
         let kept = self.mem.u32(MAILBOX + mb::EFLAGS).load(Ordering::Relaxed);
         let arithmetic = u64::from(kept >> 8) & LAHF_FLAGS | u64::from(kept & 1) << 11;
         r.eflags = USER_FLAGS | arithmetic;
@@ -196,8 +188,6 @@ impl Area {
         r.r11 = r.eflags;
         r.cs = USER_CS;
         r.ss = USER_DS;
-        r.fs_base = self.mem.get(MAILBOX + mb::FS_BASE);
-        r.gs_base = self.mem.get(MAILBOX + mb::GS_BASE);
     }
 
     /// Flags in a frame that a direct call doesn't note: direction, alignment check and the like.

@@ -228,6 +228,18 @@ fn exec_environment() -> Result<(), String> {
     expect(nowhere, 126, "", "directory '/nowhere' can't be used")
 }
 
+/// The guest's terminal, at a shell's prompt, has the size that the window gets, and Ctrl-C interrupts its job.
+fn follows_window_and_ctrl_c(t: &mut Terminal) -> Result<(), String> {
+    t.resize(40, 132)?;
+    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size | tr ' ' x", "40x132")?;
+    t.expect("ready> ")?;
+    // Said by the job itself: it has the terminal by then.
+    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
+    t.send("\x03")?;
+    t.line("echo status $?", "status 130")?;
+    Ok(())
+}
+
 fn exec_terminal() -> Result<(), String> {
     let machine = Running::boot("terminal")?;
     let mut t = machine.terminal(&["exec", "terminal", "--", "bash", "--norc"])?;
@@ -237,13 +249,7 @@ fn exec_terminal() -> Result<(), String> {
     t.line("echo term $TERM", "term xterm")?;
     // While it prepares its prompt, readline sets the size that it has just asked for.
     t.expect("ready> ")?;
-    t.resize(40, 132)?;
-    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size | tr ' ' x", "40x132")?;
-    t.expect("ready> ")?;
-    // Said by the job itself: it has the terminal by then.
-    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
-    t.send("\x03")?;
-    t.line("echo status $?", "status 130")?;
+    follows_window_and_ctrl_c(&mut t)?;
     t.send("exit 9\r")?;
     let (status, _) = t.wait();
     check(
@@ -455,13 +461,7 @@ fn console() -> Result<(), String> {
     let (mut machine, mut t) = with_shell_on_tty1("console")?;
     t.line("stty size", "24 80")?;
     t.expect("ready> ")?;
-    t.resize(40, 132)?;
-    t.line("for i in $(seq 100); do [ \"$(stty size)\" = '40 132' ] && break; sleep 0.1; done; stty size | tr ' ' x", "40x132")?;
-    t.expect("ready> ")?;
-    // Said by the job itself: it has the terminal by then.
-    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
-    t.send("\x03")?;
-    t.line("echo status $?", "status 130")?;
+    follows_window_and_ctrl_c(&mut t)?;
     // The key leaves the console; what runs there goes on, and whoever comes back sees where it was.
     t.line("echo last''words", "lastwords")?;
     t.expect("ready> ")?;

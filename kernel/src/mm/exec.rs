@@ -1,7 +1,7 @@
 //! A new program's memory: execve says here what its address space is to hold.
 
 use super::change::Change;
-use super::map::settle_file;
+use super::map::settle_area;
 use super::pagecache::{self, Mapping};
 use super::place::TopDown;
 use super::text::{self, Text};
@@ -141,13 +141,7 @@ impl ImageMap {
             }
         };
         let text = text::for_area(flags, &backing);
-        if let Backing::File {
-            mapping, offset, ..
-        } = &backing
-        {
-            let mapping = text.as_deref().map_or(&**mapping, Text::mapping);
-            settle_file(mapping, *offset, self.len, false);
-        }
+        settle_area(&backing, text.as_deref(), self.len, false);
         Ok((area(self.addr, self.len, flags, backing, None), text))
     }
 }

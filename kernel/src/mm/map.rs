@@ -265,8 +265,9 @@ impl Mm {
         }
         let plan = req.plan(len)?;
         let text = text::for_area(plan.flags, &plan.backing);
-        let populate = req.flags.contains(MapFlags::MAP_POPULATE);
-        prepare(&plan, text.as_deref(), len, populate);
+        let all =
+            req.flags.contains(MapFlags::MAP_POPULATE) || plan.flags.contains(VmFlags::LOCKED);
+        settle_area(&plan.backing, text.as_deref(), len, all);
         let mut change = self.change();
         let mut flags = plan.flags | change.inner.future;
         let addr = change.choose(req, len)?;
@@ -349,19 +350,19 @@ impl Mm {
     }
 }
 
-/// Gets a file's pages ready, as far as that pays, before the `Mm` is locked.
-fn prepare(plan: &Plan, text: Option<&Text>, len: u64, populate: bool) {
+/// Gets the pages of a file's area of `len` bytes ready, or those of its patched copy, as far as that pays or `all` of them,
+/// before the `Mm` is locked.
+pub(super) fn settle_area(backing: &Backing, text: Option<&Text>, len: u64, all: bool) {
     if let Backing::File {
         mapping, offset, ..
-    } = &plan.backing
+    } = backing
     {
-        let all = populate || plan.flags.contains(VmFlags::LOCKED);
         settle_file(text.map_or(&**mapping, Text::mapping), *offset, len, all);
     }
 }
 
 /// Gives `mapping` room for `[offset, offset + len)` and reads it if that is little, or `all` is wanted.
-pub(super) fn settle_file(mapping: &Mapping, offset: u64, len: u64, all: bool) {
+fn settle_file(mapping: &Mapping, offset: u64, len: u64, all: bool) {
     // What fails here fails again at the fault, where it can be told.
     let _ = mapping.settle(offset + len);
     if all || len <= READ_WHOLE {

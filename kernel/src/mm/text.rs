@@ -45,7 +45,7 @@ impl Text {
         Some(Arc::new_cyclic(|me: &Weak<Text>| Text {
             file: Arc::downgrade(file),
             version,
-            mapping: Mapping::new(Some(me.clone()), size),
+            mapping: Mapping::new_text(me.clone(), size),
             trampolines,
             gap,
             slots: Lock::new(Rank::LEAF, HashMap::new()),

@@ -177,9 +177,14 @@ impl Mapping {
             return None;
         }
         let version = self.version.load(Ordering::SeqCst);
-        let text = self.texts.lock().get(self, version)?;
-        text.mapping().is_text.store(true, Ordering::Relaxed);
-        Some(text)
+        self.texts.lock().get(self, version)
+    }
+
+    /// As [`new`](Self::new), for the pages of such a copy.
+    pub fn new_text(source: Weak<dyn PageSource>, size: u64) -> Arc<Mapping> {
+        let mapping = Mapping::new(Some(source), size);
+        mapping.is_text.store(true, Ordering::Relaxed);
+        mapping
     }
 
     /// Whether it is such a copy.
