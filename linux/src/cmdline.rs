@@ -2,6 +2,7 @@
 //!
 //! Each argument is one option; what isn't swallowed makes up /proc/cmdline, as in User-Mode Linux.
 
+use platform::Spin;
 use std::path::PathBuf;
 
 /// Bytes that /proc/cmdline may have.
@@ -27,6 +28,8 @@ pub struct Options {
     /// Bytes; None for the default.
     pub mem: Option<u64>,
     pub ncpus: usize,
+    /// `spin=`.
+    pub spin: Spin,
     /// What stands behind `con` and `ssl` (true), as given: `1=pts`.
     pub lines: Vec<(bool, String)>,
     /// `console=`, in order.
@@ -89,6 +92,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
         init: None,
         mem: None,
         ncpus: 1,
+        spin: Spin::default(),
         lines: Vec::new(),
         console: Vec::new(),
         ssl_non_raw: false,
@@ -153,6 +157,15 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
             ("ncpus", Some(n)) => {
                 let n: usize = n.parse().map_err(|_| format!("Couldn't parse '{n}'"))?;
                 o.ncpus = n.clamp(1, 64);
+                continue;
+            }
+            ("spin", Some(when)) => {
+                o.spin = match when {
+                    "auto" => Spin::Auto,
+                    "off" => Spin::Off,
+                    "always" => Spin::Always,
+                    _ => return Err(format!("option '{arg}': auto, off or always")),
+                };
                 continue;
             }
             ("hostfs", Some(value)) => {
@@ -326,7 +339,7 @@ mod tests {
         let o = boot(&["umid=m", "mem=64M", "ncpus=2", "con=null", "con0=fd:0,fd:1"]);
         assert_eq!(o.cmdline, "con=null con0=fd:0,fd:1 root=98:0 console=tty0");
         assert_eq!(o.mem, Some(64 << 20));
-        assert_eq!(o.ncpus, 2);
+        assert_eq!((o.ncpus, o.spin), (2, Spin::Auto));
         assert_eq!(
             o.lines,
             [
@@ -334,6 +347,13 @@ mod tests {
                 (false, "0=fd:0,fd:1".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn spin_takes_three_words() {
+        assert_eq!(boot(&["spin=off"]).spin, Spin::Off);
+        assert_eq!(boot(&["spin=always"]).spin, Spin::Always);
+        assert!(refusal(&["spin=on"]).contains("spin=on"));
     }
 
     #[test]

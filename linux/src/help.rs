@@ -77,6 +77,11 @@ hostfs=<root dir>,<flags>
 ncpus=<# of desired CPUs>
     How many virtual CPUs the machine has; 1 by default.
 
+spin=<auto|off|always>
+    Whether the kernel answers a program that makes system call after system
+    call from a second host CPU, which then is busy meanwhile. auto, the
+    default: while the host has a CPU that nobody else wants.
+
 init=<program>
     Runs this program as process 1, instead of /sbin/init or, on the host's
     tree, a shell. Words that the kernel doesn't know are its arguments,

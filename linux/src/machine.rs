@@ -123,6 +123,7 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
     let platform = Platform::start(Config {
         ncpus: options.ncpus,
         fiber_stack: FIBER_STACK,
+        spin: options.spin,
     })
     .map_err(|e| format!("the host refuses what guest processes need: {e}"))?;
     let memory = options.mem.unwrap_or_else(|| host_memory() / 2);

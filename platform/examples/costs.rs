@@ -32,6 +32,7 @@ fn main() {
     let platform = Platform::start(Config {
         ncpus: 1,
         fiber_stack: 128 << 10,
+        spin: Spin::default(),
     })
     .expect("platform");
     let vcpu = Vcpu::new(0, &platform);

@@ -320,6 +320,27 @@ impl Area {
         (get(mb::OP_INDEX) as usize, get(mb::OP_ERRNO) as i32 & 0xfff)
     }
 
+    /// Says how long the thread waits awake for its answers, in spin-loop hints.
+    pub fn set_patience(&self, pauses: u32) {
+        self.mem.put32(MAILBOX + mb::PATIENCE, pauses);
+    }
+
+    /// Whether the stopped thread waits asleep.
+    #[inline]
+    pub fn sleeps(&self) -> bool {
+        self.state().load(Ordering::Relaxed) == state::KERNEL_WAITED
+    }
+
+    /// Sends a thread that waits awake to sleep.
+    pub fn let_sleep(&self) {
+        let _ = self.state().compare_exchange(
+            state::KERNEL,
+            state::KERNEL_WAITED,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+
     /// Ends a stopped thread.
     pub fn tell_exit(&self) {
         self.add_flag(mb::F_EXIT);

@@ -4,6 +4,7 @@
 mod agent;
 mod api;
 mod aspace;
+mod beside;
 pub mod clock;
 mod control;
 pub mod fiber;
@@ -24,6 +25,7 @@ mod zygote;
 
 pub use api::*;
 pub use aspace::AddressSpace;
+pub use beside::Spin;
 pub use machine::{Config, Platform};
 pub use pagecache::PageCacheMemory;
 pub use thread::{GuestThread, ThreadState};

@@ -1,6 +1,7 @@
 //! The platform as a whole: what one kernel process starts once.
 
 use crate::agent::{Agent, Caller, Event};
+use crate::beside::{Claims, Spin};
 use crate::control::Control;
 use crate::{
     AddressSpace, GuestThread, MapOp, PageCacheMemory, ThreadState, clock, sys, vcpu, zygote,
@@ -17,6 +18,8 @@ pub struct Config {
     pub ncpus: usize,
     /// Bytes of virtual memory for a fiber's stack, guard page included.
     pub fiber_stack: usize,
+    /// Whether vCPUs may answer from a second host CPU.
+    pub spin: Spin,
 }
 
 /// The host side of a machine. Clones share it.
@@ -31,7 +34,8 @@ pub(crate) struct Machine {
     pub watchdog: vcpu::Watchdog,
     /// The host CPUs that the process could use when it started.
     pub cpus: Vec<usize>,
-    config: Config,
+    pub claims: Arc<Claims>,
+    pub config: Config,
     /// Index 0: whoever isn't a vCPU. Then one for each vCPU.
     callers: Vec<Mutex<Caller>>,
     /// What the callers sleep on.
@@ -55,13 +59,15 @@ impl Platform {
             .collect::<io::Result<Vec<_>>>()?;
         let events = callers.iter().map(|c| c.lock().unwrap().event()).collect();
         let zygote = zygote::start(&control, &callers, cache.read_only(), cache.read_write())?;
+        let cpus = sys::affinity();
         let machine = Arc::new(Machine {
             control,
             cache,
             zygote: Mutex::new(zygote),
             zygote_cpu: AtomicUsize::new(usize::MAX),
             watchdog: vcpu::Watchdog::default(),
-            cpus: sys::affinity(),
+            claims: Arc::new(Claims::new(cpus.clone())),
+            cpus,
             config,
             callers,
             events,

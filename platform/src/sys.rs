@@ -185,6 +185,19 @@ pub fn thread_activity(pid: i32, tid: i32) -> Option<(bool, u64)> {
     Some((state == 'S', ran))
 }
 
+/// CPU time of the calling thread, and how often it lost the CPU to another.
+pub fn own_activity() -> (Duration, i64) {
+    // SAFETY: both structures may be all zeros and are valid for the calls, which fill them in.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time);
+        libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+        let ran = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
+        (ran, usage.ru_nivcsw)
+    }
+}
+
 /// Bytes in a set of CPUs.
 const MASK: usize = 1024;
 

@@ -1,7 +1,7 @@
 //! A guest thread: one host thread of a stub process, and the way into and out of the guest.
 
 use crate::frame::Area;
-use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, zygote};
+use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, vcpu, zygote};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stub::layout::{mb, state};
@@ -40,6 +40,8 @@ const PAGE_FAULT: u64 = 14;
 /// How often, and for how long each time, a thread is waited for that owes nothing but a frame.
 const MAX_LOOKS: u32 = 30;
 const LOOK: Duration = Duration::from_millis(100);
+/// Spin-loop hints before that, when it is on another CPU.
+const SOON: u32 = 1000;
 
 /// How a guest thread is left by its owner.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,6 +151,15 @@ impl GuestThread {
     /// Waits for a thread that has a few instructions to do. False when it is gone or takes too long.
     fn wait_unkicked(&self) -> bool {
         let word = self.area.state();
+        // It is on another CPU when the vCPU is away from home: so soon back that sleeping would take longer.
+        if vcpu::current().is_some_and(|(_, at)| at != self.cpu) {
+            for _ in 0..SOON {
+                if word.load(Ordering::Acquire) >= state::KERNEL {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
         let mut looks = 0;
         while looks < MAX_LOOKS {
             match word.load(Ordering::Acquire) {
@@ -221,6 +232,7 @@ impl GuestThread {
         if self.dead {
             return Trap::Dead;
         }
+        vcpu.before_run(&self.area);
         let cpu = vcpu.host_cpu();
         if self.cpu != cpu {
             // A refusal (a CPU set changed from outside) costs speed only.
@@ -252,6 +264,7 @@ impl GuestThread {
             return trap;
         }
         self.area.reply();
+        vcpu.after_reply(&self.area);
         let stopped = self.wait(vcpu);
         let trap = if stopped {
             self.take_trap()
@@ -281,6 +294,7 @@ impl GuestThread {
     #[inline]
     fn wait(&self, vcpu: &Vcpu) -> bool {
         let word = self.area.state();
+        vcpu.await_turn(word);
         // A hostile guest could flip the word as often as it likes.
         for _ in 0..100_000 {
             match word.load(Ordering::Acquire) {

@@ -1,6 +1,8 @@
 //! A vCPU: a host thread that runs kernel fibers and, one at a time, guest threads. And the watchdog, which sees to it
 //! that no guest thread keeps a vCPU waiting for ever.
 
+use crate::beside::{Beside, Claims};
+use crate::frame::Area;
 use crate::machine::Machine;
 use crate::spread::Crowd;
 use crate::{Platform, clock, sys, zygote};
@@ -13,11 +15,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 thread_local! {
-    /// vCPU number of the calling host thread, and where its host CPU is written.
+    /// vCPU number of the calling host thread, and where the host CPU that it is at is written.
     static CURRENT: RefCell<Option<(usize, Arc<AtomicUsize>)>> = const { RefCell::new(None) };
 }
 
-/// The calling host thread's vCPU number and host CPU. Never inlined: fibers move between host threads.
+/// The calling host thread's vCPU number and the host CPU it is at. Never inlined: fibers move between host threads.
 #[inline(never)]
 pub(crate) fn current() -> Option<(usize, usize)> {
     CURRENT.with_borrow(|c| c.as_ref().map(|(n, cpu)| (*n, cpu.load(Ordering::Relaxed))))
@@ -39,7 +41,12 @@ const COULD_OBEY_NS: u64 = 50_000_000;
 /// One virtual CPU. Shared with whoever may kick it.
 pub struct Vcpu {
     index: usize,
-    host_cpu: Arc<AtomicUsize>,
+    /// The host CPU of its guest threads, and its own but for when it is away.
+    host_cpu: AtomicUsize,
+    /// The host CPU that its host thread is at.
+    at: Arc<AtomicUsize>,
+    beside: Beside,
+    claims: Arc<Claims>,
     /// The host thread that entered it; 0 before.
     host_tid: AtomicI32,
     word: AtomicU32,
@@ -62,9 +69,13 @@ impl Vcpu {
         let cpus = &platform.0.cpus;
         // Machines start at different CPUs, so that several of them spread.
         let cpu = cpus[(std::process::id() as usize + index) % cpus.len()];
+        let at = Arc::new(AtomicUsize::new(cpu));
         let vcpu = Arc::new(Vcpu {
             index,
-            host_cpu: Arc::new(AtomicUsize::new(cpu)),
+            host_cpu: AtomicUsize::new(cpu),
+            at: at.clone(),
+            beside: Beside::new(platform.0.config.spin, at),
+            claims: platform.0.claims.clone(),
             host_tid: AtomicI32::new(0),
             word: AtomicU32::new(0),
             machine: Arc::downgrade(&platform.0),
@@ -93,7 +104,8 @@ impl Vcpu {
         let _ = sys::set_affinity(0, cpu);
         sys::leave_rseq();
         self.host_tid.store(sys::gettid(), Ordering::Relaxed);
-        CURRENT.set(Some((self.index, self.host_cpu.clone())));
+        CURRENT.set(Some((self.index, self.at.clone())));
+        self.claims.claim(cpu);
         clock::vcpu_at(self.index, cpu);
     }
 
@@ -102,7 +114,7 @@ impl Vcpu {
         self.index
     }
 
-    /// The host CPU it runs on now.
+    /// The host CPU that its guest threads run on.
     pub fn host_cpu(&self) -> usize {
         self.host_cpu.load(Ordering::Relaxed)
     }
@@ -113,6 +125,9 @@ impl Vcpu {
         if let Some(m) = self.machine.upgrade() {
             m.reap();
         }
+        self.beside.come_home(self.host_cpu(), &self.claims);
+        let home = self.host_cpu();
+        self.claims.drop_claim(home);
         let mut word = self.word.fetch_or(IDLE, Ordering::AcqRel) | IDLE;
         while word & PENDING == 0 {
             let left = deadline_ns.map(|d| d.saturating_sub(clock::monotonic_ns()));
@@ -123,6 +138,7 @@ impl Vcpu {
             word = self.word.load(Ordering::Acquire);
         }
         self.word.fetch_and(!(IDLE | PENDING), Ordering::AcqRel);
+        self.claims.claim(home);
     }
 
     /// From any thread: interrupts a running guest, or ends `idle`, or makes the next `run` or `idle` return at once.
@@ -143,10 +159,33 @@ impl Vcpu {
 
     /// Moves it to another host CPU, from whatever thread.
     fn move_to(&self, cpu: usize) {
-        if sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok() {
-            self.host_cpu.store(cpu, Ordering::Relaxed);
-            clock::vcpu_at(self.index, cpu);
-        }
+        self.beside.when_home(|| {
+            if sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok() {
+                self.host_cpu.store(cpu, Ordering::Relaxed);
+                self.at.store(cpu, Ordering::Relaxed);
+                clock::vcpu_at(self.index, cpu);
+            }
+        });
+    }
+
+    /// Before the guest thread in `area` runs.
+    #[inline]
+    pub(crate) fn before_run(&self, area: &Area) {
+        let same = std::ptr::eq(self.mailbox.load(Ordering::Relaxed), area.state());
+        self.beside
+            .before_run(self.host_cpu(), &self.claims, area, same);
+    }
+
+    /// After the guest thread in `area` got its answer.
+    #[inline]
+    pub(crate) fn after_reply(&self, area: &Area) {
+        self.beside.after_reply(self.host_cpu(), &self.claims, area);
+    }
+
+    /// Whether the guest thread handed over while its vCPU waited awake for that, away from home.
+    #[inline]
+    pub(crate) fn await_turn(&self, word: &AtomicU32) -> bool {
+        self.beside.is_away() && self.beside.await_turn(self.host_cpu(), &self.claims, word)
     }
 
     /// Whether a guest thread is running on it at this moment.

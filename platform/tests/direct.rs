@@ -5,6 +5,9 @@ use common::*;
 use platform::*;
 use std::time::{Duration, Instant};
 
+/// Both ways of waiting, by turns.
+const SPIN: Spin = Spin::Always;
+
 // As a trampoline: number in rax, return address in rcx, then through the gate of the process.
 guest!(
     calls,

@@ -5,6 +5,8 @@ use common::*;
 use platform::*;
 use std::time::{Duration, Instant};
 
+const SPIN: Spin = Spin::Auto;
+
 guest!(
     count,
     "xor edi, edi",

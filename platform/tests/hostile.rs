@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stub::layout::*;
 
+const SPIN: Spin = Spin::Auto;
+
 /// Kicks a vCPU every few milliseconds until dropped.
 struct Kicker(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
 

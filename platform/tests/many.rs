@@ -4,6 +4,8 @@ mod common;
 use common::*;
 use platform::*;
 
+const SPIN: Spin = Spin::Auto;
+
 guest!(
     answer,
     "mov eax, 42",

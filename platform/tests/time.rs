@@ -4,6 +4,8 @@ mod common;
 use common::*;
 use platform::*;
 
+const SPIN: Spin = Spin::Off;
+
 guest!(
     ask, // rbx: the routine; rdi, rsi as it wants them
     "1:", "call rbx", "syscall", "jmp 1b"

@@ -110,6 +110,8 @@ pub mod mb {
     pub const DIRECT: u64 = 56;
     /// u32: flags at a direct call: AL is OF, AH as LAHF has it.
     pub const EFLAGS: u64 = 60;
+    /// u32: how often the thread looks at the state word, with a pause each, before it sleeps.
+    pub const PATIENCE: u64 = 64;
     /// u64 each: registers at a direct call, in the order of a ucontext's gregs up to RIP.
     pub const REGS: u64 = 128;
 

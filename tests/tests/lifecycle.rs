@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         ("lifecycle/sigkill", sigkill),
         ("lifecycle/init_arguments", init_arguments),
         ("lifecycle/host_untouched", host_untouched),
+        ("lifecycle/spin", spin),
         ("lifecycle/idle", idle),
         ("lifecycle/boot_time", boot_time),
         ("lifecycle/ordinary_user", ordinary_user),
@@ -249,6 +250,28 @@ fn host_untouched() -> Result<(), String> {
 }
 
 /// CPU time in clock ticks of a process and those below it.
+/// Shell work of all kinds, answered from another CPU as often as possible, by machines of one and of two vCPUs.
+fn spin() -> Result<(), String> {
+    const WORK: &str = "cd /tmp; for i in 1 2 3 4 5 6 7 8; do seq 2000 >s$i; done; cat s? | sort -n | uniq -c | tail -1; \
+        find /usr/share/doc -maxdepth 1 | wc -l >n; trap 'echo usr1' USR1; kill -USR1 $$; \
+        for i in $(seq 60); do echo $i | cat & done | sort -n | tail -1; wait; \
+        (sleep 30 & kill $!; wait $!; echo $?); grep -rl root /etc/passwd; dd if=/dev/zero bs=1 count=3000 2>/dev/null | wc -c; exit 4\n";
+    const ANSWER: &str = "      8 2000\nusr1\n60\n143\n/etc/passwd\n3000\n";
+    for args in [
+        &["spin=always"][..],
+        &["spin=always", "ncpus=2"],
+        &["spin=off"],
+    ] {
+        let ended = shell(args, WORK);
+        check(
+            ended.console.contains(ANSWER) && code(&ended) == Some(4),
+            "the work's answer",
+            &ended,
+        )?;
+    }
+    Ok(())
+}
+
 fn ticks(pid: i32) -> u64 {
     let mut family = Vec::new();
     umlaut_tests::machine::note_family(pid, &mut family);

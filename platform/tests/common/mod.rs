@@ -43,6 +43,7 @@ pub fn platform() -> &'static Platform {
                 Platform::start(Config {
                     ncpus: NCPUS,
                     fiber_stack: 128 << 10,
+                    spin: crate::SPIN,
                 })
                 .expect("platform"),
             )
