@@ -167,7 +167,7 @@ impl Beside {
         // The first answers find it asleep: it didn't know yet.
         if streak > 2 && area.sleeps() {
             self.come_home(home, claims);
-        } else if streak % LOOK == 0 && self.spin == Spin::Auto && self.crowded(claims) {
+        } else if streak.is_multiple_of(LOOK) && self.spin == Spin::Auto && self.crowded(claims) {
             self.stay_at_home();
             self.come_home(home, claims);
         }
