@@ -8,7 +8,7 @@ use crate::task::pids;
 use crate::user::UserPtr;
 use crate::vfs::locks::{self, Owner, Record};
 use crate::vfs::perm::is_owner;
-use crate::vfs::{File, FileOwner, InodeKind, memfd};
+use crate::vfs::{File, FileOwner, InodeKind, lease, memfd};
 use abi::errno::Errno;
 use abi::fs::*;
 use std::sync::Arc;
@@ -59,7 +59,11 @@ pub fn fcntl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<i64> {
         F_SETOWN | F_GETOWN | F_SETSIG | F_GETSIG | F_SETOWN_EX | F_GETOWN_EX | F_GETOWNER_UIDS => {
             owner(cx, &file, cmd, arg)
         }
-        F_GETLEASE => Ok(i64::from(F_UNLCK)),
+        F_GETLEASE => Ok(i64::from(lease::get(&file))),
+        F_SETLEASE => {
+            let kind = i16::try_from(arg as i32).map_err(|_| Errno::EINVAL)?;
+            lease::set(&cx.task, &file, fd.0, kind).map(|()| 0)
+        }
         F_GETPIPE_SZ => Ok(pipe::size(&file)? as i64),
         F_SETPIPE_SZ => Ok(pipe::set_size(&cx.task, &file, arg as u32)? as i64),
         F_ADD_SEALS => memfd::add(&file, SealFlags::from_bits_retain(arg as u32)).map(|()| 0),

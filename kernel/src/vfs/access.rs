@@ -1,4 +1,5 @@
-//! Who writes to a regular file, and who executes it: the two exclude each other (`i_writecount`).
+//! Who writes to a regular file, and who executes it: the two exclude each other (`i_writecount`). Who only reads is
+//! counted for leases (`i_readcount`).
 //!
 //! Counted per inode, found by its address, which the file that holds the claim keeps alive.
 
@@ -13,9 +14,38 @@ use std::sync::{Arc, LazyLock, OnceLock};
 static COUNTS: LazyLock<Lock<HashMap<usize, i64>>> =
     LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
 
+static READERS: LazyLock<Lock<HashMap<usize, usize>>> =
+    LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
+
 /// What an open file has claimed; given back with the file.
 #[derive(Default)]
-pub struct Claim(OnceLock<(usize, i64)>);
+pub struct Claim {
+    step: OnceLock<(usize, i64)>,
+    read: OnceLock<usize>,
+}
+
+/// How many open files write to an inode, and how many only read it.
+pub(super) struct Users {
+    pub writers: usize,
+    pub readers: usize,
+}
+
+pub(super) fn users(inode: &Arc<dyn Inode>) -> Users {
+    let key = address(inode);
+    let writers = COUNTS.lock().get(&key).copied().unwrap_or(0);
+    Users {
+        writers: usize::try_from(writers).unwrap_or(0),
+        readers: READERS.lock().get(&key).copied().unwrap_or(0),
+    }
+}
+
+/// The file is open for reading alone: i_readcount_inc().
+pub(super) fn reads(file: &File) {
+    let key = address(file.inode());
+    if file.claim.read.set(key).is_ok() {
+        *READERS.lock().entry(key).or_insert(0) += 1;
+    }
+}
 
 fn address(inode: &Arc<dyn Inode>) -> usize {
     Arc::as_ptr(inode).cast::<()>() as usize
@@ -28,7 +58,7 @@ fn claim(file: &File, step: i64) -> Result<()> {
         return err(Errno::ETXTBSY);
     }
     let count = counts.entry(key).or_insert(0);
-    if file.claim.0.set((key, step)).is_ok() {
+    if file.claim.step.set((key, step)).is_ok() {
         *count += step;
     }
     Ok(())
@@ -63,7 +93,16 @@ pub fn check_not_written(inode: &Arc<dyn Inode>) -> Result<()> {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Some((key, step)) = self.0.get() else {
+        if let Some(key) = self.read.get() {
+            let mut readers = READERS.lock();
+            if let Some(count) = readers.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    readers.remove(key);
+                }
+            }
+        }
+        let Some((key, step)) = self.step.get() else {
             return;
         };
         let mut counts = COUNTS.lock();

@@ -83,7 +83,7 @@ fn may_tell(owner: &FileOwner, task: &Task) -> bool {
             .any(|uid| [owner.euid, owner.uid].contains(uid))
 }
 
-fn send(owner: &FileOwner, info: Siginfo) {
+pub(super) fn send(owner: &FileOwner, info: Siginfo) {
     let number = owner.pid.unsigned_abs();
     if number == 0 {
         return;

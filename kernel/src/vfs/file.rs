@@ -258,6 +258,7 @@ impl Drop for File {
     fn drop(&mut self) {
         super::notify::closed(self);
         super::locks::file_gone(self);
+        super::lease::file_gone(self);
         self.epoll_links.closed();
         OPEN.fetch_sub(1, Ordering::Relaxed);
         self.ops.release(self);

@@ -289,13 +289,13 @@ pub fn proc_locks() -> String {
         let mode = if write { "WRITE" } else { "READ" };
         let _ = writeln!(
             text,
-            "{number}: {kind}  ADVISORY  {mode} {pid} {major:02x}:{minor:02x}:{} {range}",
+            "{number}: {kind} {mode} {pid} {major:02x}:{minor:02x}:{} {range}",
             meta.ino
         );
     };
     for (inode, records, whole) in &all {
         for (_, exclusive, pid) in whole {
-            line("FLOCK", *exclusive, *pid, inode, "0 EOF");
+            line("FLOCK  ADVISORY ", *exclusive, *pid, inode, "0 EOF");
         }
         for r in records {
             let end = if r.end == LAST {
@@ -304,12 +304,21 @@ pub fn proc_locks() -> String {
                 r.end.to_string()
             };
             let kind = if matches!(r.owner, Owner::Table(_)) {
-                "POSIX"
+                "POSIX  ADVISORY "
             } else {
-                "OFDLCK"
+                "OFDLCK ADVISORY "
             };
             line(kind, r.write, r.pid, inode, &format!("{} {end}", r.start));
         }
+    }
+    for (pid, write, broken, file) in super::lease::all() {
+        let Some(file) = file.upgrade() else { continue };
+        let kind = if broken {
+            "LEASE  BREAKING "
+        } else {
+            "LEASE  ACTIVE   "
+        };
+        line(kind, write, pid, file.inode(), "0 EOF");
     }
     text
 }

@@ -219,6 +219,10 @@ pub fn open_path(path: &Path, flags: OpenFlags) -> Result<Arc<File>> {
     if counts {
         super::access::check_not_running(&inode)?;
     }
+    if kind == InodeKind::Regular {
+        let nonblocking = flags.contains(OpenFlags::O_NONBLOCK);
+        super::lease::break_for(&inode, flags.writable(), nonblocking)?;
+    }
     let ops = match kind {
         InodeKind::Regular | InodeKind::Directory => inode.open(flags)?,
         InodeKind::Symlink => return err(Errno::ELOOP),
@@ -229,6 +233,8 @@ pub fn open_path(path: &Path, flags: OpenFlags) -> Result<Arc<File>> {
     let file = File::new(path.clone(), ops, flags);
     if counts {
         super::access::writes(&file)?;
+    } else if kind == InodeKind::Regular {
+        super::access::reads(&file);
     }
     super::notify::opened(&file);
     Ok(file)

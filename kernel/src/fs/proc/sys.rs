@@ -292,6 +292,8 @@ fn fs() -> Fixed {
         .with("file-nr", || {
             Node::text(|| Ok(format!("{}\t0\t{}\n", vfs::open_files(), i64::MAX).into_bytes()))
         })
+        .with("lease-break-time", || knob(&vfs::lease::BREAK_TIME))
+        .with("leases-enable", || knob(&vfs::lease::ENABLED))
         .with("nr_open", || line(1_048_576))
         .with("pipe-max-size", || line(1_048_576))
         .with("protected_symlinks", || line(0))
