@@ -28,7 +28,7 @@ pub fn pidfd_open(cx: &mut Context, pid: i32, flags: u32) -> Result<i32> {
         OpenFlags::O_NONBLOCK,
         flags.contains(PidfdFlags::PIDFD_NONBLOCK),
     );
-    pidfd::install(cx, &task, thread, open)
+    pidfd::install(&cx.task, &task, thread, open)
 }
 
 pub fn pidfd_send_signal(

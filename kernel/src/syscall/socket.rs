@@ -9,7 +9,8 @@ use crate::user::UserPtr;
 use crate::vfs::File;
 use abi::errno::Errno;
 use abi::net::{
-    SHUT_RDWR, SO_PEERNAME, SOCK_TYPE_MASK, SOCKADDR_STORAGE, SOL_SOCKET, SOMAXCONN, SockFlags,
+    SHUT_RDWR, SO_PEERGROUPS, SO_PEERNAME, SOCK_TYPE_MASK, SOCKADDR_STORAGE, SOL_SOCKET, SOMAXCONN,
+    SockFlags,
 };
 use abi::task::RLIMIT_NOFILE;
 use std::sync::Arc;
@@ -180,6 +181,10 @@ pub fn getsockopt(
     } else {
         socket.proto.get_option(level, name, len)?
     };
+    if level == SOL_SOCKET && name == SO_PEERGROUPS && answer.len() > len {
+        len_ptr.write(&(answer.len() as i32))?;
+        return err(Errno::ERANGE);
+    }
     let len = if level == SOL_SOCKET && name == SO_PEERNAME {
         len
     } else {

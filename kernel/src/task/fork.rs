@@ -344,7 +344,7 @@ pub fn clone_task(cx: &mut Context, r: &CloneRequest) -> Result<Pid> {
 
     let pidfd = if flags.contains(CloneFlags::CLONE_PIDFD) {
         Some(super::pidfd::install(
-            cx,
+            &cx.task,
             &child,
             flags.contains(CloneFlags::CLONE_THREAD),
             OpenFlags::empty(),

@@ -1,6 +1,6 @@
 //! Process descriptors: pidfd_open(2), CLONE_PIDFD (kernel/pid.c, fs/pidfs.c).
 
-use super::{Context, Pid, Task, ThreadGroup};
+use super::{Pid, Task, ThreadGroup};
 use crate::error::{Result, err};
 use crate::sync::PollTable;
 use crate::vfs::{File, FileOps, PollEvents, anon_file};
@@ -85,11 +85,11 @@ pub fn open(task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Arc<File> {
     )
 }
 
-/// Puts a new descriptor, close-on-exec, into the caller's table. EMFILE.
-pub fn install(cx: &Context, task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Result<i32> {
+/// Puts a new descriptor, close-on-exec, into the table of `caller`. EMFILE.
+pub fn install(caller: &Task, task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Result<i32> {
     let file = open(task, thread, flags);
-    let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
-    cx.task.files().install(file, true, 0, limit)
+    let limit = caller.group.rlimit(RLIMIT_NOFILE as usize);
+    caller.files().install(file, true, 0, limit)
 }
 
 /// The process or thread behind descriptor `fd`. EBADF.

@@ -10,7 +10,7 @@ use abi::cap::{CAP_NET_ADMIN, CAP_NET_RAW};
 use abi::errno::Errno;
 use abi::net::*;
 use abi::time::Timeval;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// /proc/sys/net/core/{w,r}mem_{default,max}, bytes.
@@ -38,6 +38,7 @@ pub enum Flag {
     NoFcs,
     SelectErrQueue,
     ZeroCopy,
+    PassPidfd,
 }
 
 /// A socket's common options.
@@ -55,6 +56,8 @@ pub struct Options {
     busy_poll: AtomicU32,
     cookie: AtomicU64,
     linger: Lock<Linger>,
+    /// SO_PEEK_OFF; negative: off.
+    peek_offset: AtomicI32,
 }
 
 static NEXT_COOKIE: AtomicU64 = AtomicU64::new(1);
@@ -73,6 +76,7 @@ impl Default for Options {
             busy_poll: AtomicU32::new(0),
             cookie: AtomicU64::new(0),
             linger: Lock::new(Rank::LEAF, Linger::default()),
+            peek_offset: AtomicI32::new(-1),
         }
     }
 }
@@ -88,6 +92,24 @@ impl Options {
             self.flags.fetch_or(bit, Ordering::Relaxed);
         } else {
             self.flags.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Where MSG_PEEK starts, behind the next byte to read: SO_PEEK_OFF.
+    pub fn peek_offset(&self) -> Option<usize> {
+        usize::try_from(self.peek_offset.load(Ordering::Relaxed)).ok()
+    }
+
+    /// `bytes` were looked at, or taken: sk_peek_offset_fwd(), sk_peek_offset_bwd().
+    pub fn move_peek_offset(&self, peek: bool, bytes: usize) {
+        if let Some(at) = self.peek_offset() {
+            let new = if peek {
+                at.saturating_add(bytes)
+            } else {
+                at.saturating_sub(bytes)
+            };
+            let new = i32::try_from(new).unwrap_or(i32::MAX);
+            self.peek_offset.store(new, Ordering::Relaxed);
         }
     }
 
@@ -115,6 +137,7 @@ fn flag_of(name: u32) -> Option<Flag> {
         SO_REUSEPORT => Flag::ReusePort,
         SO_PASSCRED => Flag::PassCred,
         SO_PASSSEC => Flag::PassSec,
+        SO_PASSPIDFD => Flag::PassPidfd,
         SO_TIMESTAMP_OLD => Flag::Timestamp,
         SO_TIMESTAMPNS_OLD => Flag::TimestampNs,
         SO_RXQ_OVFL => Flag::RxqOvfl,
@@ -213,6 +236,9 @@ pub fn set(task: &Task, socket: &Socket, name: u32, value: &[u8]) -> Result<()> 
             }
             options.busy_poll.store(number as u32, Ordering::Relaxed);
         }
+        SO_PEEK_OFF if socket.family == AF_UNIX => {
+            options.peek_offset.store(number, Ordering::Relaxed);
+        }
         SO_PEEK_OFF => return err(Errno::EOPNOTSUPP),
         SO_BSDCOMPAT => {}
         SO_TYPE | SO_PROTOCOL | SO_DOMAIN | SO_ERROR => return err(Errno::ENOPROTOOPT),
@@ -245,6 +271,9 @@ pub fn get(socket: &Socket, name: u32, len: usize) -> Result<Vec<u8>> {
         SO_PRIORITY => options.priority.load(Ordering::Relaxed),
         SO_MARK => options.mark.load(Ordering::Relaxed),
         SO_BUSY_POLL => options.busy_poll.load(Ordering::Relaxed),
+        SO_PEEK_OFF if socket.family == AF_UNIX => {
+            options.peek_offset.load(Ordering::Relaxed) as u32
+        }
         SO_PEEK_OFF => return err(Errno::EOPNOTSUPP),
         SO_ACCEPTCONN => u32::from(socket.proto.is_listening()),
         SO_BSDCOMPAT | SO_LOCK_FILTER | SO_INCOMING_NAPI_ID | SO_ZEROCOPY => 0,

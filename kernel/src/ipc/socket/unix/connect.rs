@@ -5,22 +5,34 @@ use super::{Kind, Phase, SHUT_RECEIVE, UnixSocket};
 use crate::error::{Result, err};
 use crate::ipc::socket::{deadline, options::Flag, wait};
 use crate::sched;
-use crate::task::Task;
+use crate::task::{Task, pids};
 use crate::vfs::perm::{MAY_WRITE, path_permission};
 use crate::vfs::{self, Actor, InodeKind, LookupFlags};
 use abi::errno::Errno;
 use abi::fs::AT_FDCWD;
 use abi::net::{AF_UNSPEC, Ucred};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
-/// What SO_PEERCRED tells of a task.
-fn peer_cred(task: &Task) -> Ucred {
+/// Who is at the other end: SO_PEERCRED, SO_PEERGROUPS, SO_PEERPIDFD.
+#[derive(Clone)]
+pub(super) struct PeerIdentity {
+    pub cred: Ucred,
+    pub groups: Arc<[u32]>,
+    pub leader: Weak<Task>,
+}
+
+fn identity(task: &Task) -> PeerIdentity {
     let cred = task.cred();
-    Ucred {
-        pid: task.pid() as i32,
-        uid: cred.euid,
-        gid: cred.egid,
+    let leader = pids().task(task.pid());
+    PeerIdentity {
+        cred: Ucred {
+            pid: task.pid() as i32,
+            uid: cred.euid,
+            gid: cred.egid,
+        },
+        groups: cred.groups.iter().copied().collect(),
+        leader: leader.map_or_else(Weak::new, |task| Arc::downgrade(&task)),
     }
 }
 
@@ -124,15 +136,15 @@ impl UnixSocket {
                 })?;
                 continue;
             }
-            let (address, listen_cred) = {
+            let (address, listen_identity) = {
                 let state = listener.state.lock();
-                (state.address.clone(), state.listen_cred)
+                (state.address.clone(), state.listen_identity.clone())
             };
             {
                 let mut theirs = embryo.state.lock();
                 theirs.address = address;
                 theirs.peer = Some(me.clone());
-                theirs.peer_cred = Some(peer_cred(&task));
+                theirs.peer_identity = Some(identity(&task));
             }
             let mut state = self.state.lock();
             match self.phase() {
@@ -149,7 +161,7 @@ impl UnixSocket {
             }
             queue.pending.push_back(embryo.clone());
             state.peer = Some(embryo.clone());
-            state.peer_cred = listen_cred;
+            state.peer_identity = listen_identity;
             self.set_phase(Phase::Connected);
             drop(queue);
             drop(state);
@@ -211,7 +223,7 @@ impl UnixSocket {
         if self.kind == Kind::Datagram {
             return err(Errno::EOPNOTSUPP);
         }
-        let cred = peer_cred(&sched::current());
+        let identity = identity(&sched::current());
         let grown = {
             let mut state = self.state.lock();
             if state.address.is_none() || self.phase() == Phase::Connected {
@@ -219,8 +231,8 @@ impl UnixSocket {
             }
             let old = self.backlog.swap(backlog as usize, Ordering::SeqCst);
             self.set_phase(Phase::Listening);
-            state.listen_cred = Some(cred);
-            state.peer_cred = Some(cred);
+            state.listen_identity = Some(identity.clone());
+            state.peer_identity = Some(identity);
             old < backlog as usize
         };
         if grown {
@@ -254,18 +266,18 @@ impl UnixSocket {
             }
         };
         self.peer_wait.wake_all();
-        for flag in [Flag::PassCred, Flag::PassSec] {
+        for flag in [Flag::PassCred, Flag::PassSec, Flag::PassPidfd] {
             next.options.set(flag, self.options.get(flag));
         }
         Ok(next)
     }
 
     pub(super) fn do_pair(&self, other: &UnixSocket) {
-        let cred = peer_cred(&sched::current());
+        let identity = identity(&sched::current());
         for (one, two) in [(self, other), (other, self)] {
             let mut state = one.state.lock();
             state.peer = Some(two.arc());
-            state.peer_cred = Some(cred);
+            state.peer_identity = Some(identity.clone());
             one.set_phase(Phase::Connected);
         }
     }

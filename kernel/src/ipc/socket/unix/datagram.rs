@@ -115,7 +115,8 @@ impl UnixSocket {
 
     /// Waits for a packet, holding off other readers only while it looks; None at the end.
     fn wait_for_packet(&self, message: &Incoming<'_>) -> Result<Option<Arc<Packet>>> {
-        if let Some(packet) = self.front() {
+        let skip = self.peek_skip(message);
+        if let Some((packet, _)) = self.packet_behind(skip) {
             return Ok(Some(packet));
         }
         self.check_error()?;
@@ -128,17 +129,32 @@ impl UnixSocket {
         }
         let at = deadline(false, self.options.rcvtimeo.load(Ordering::Relaxed));
         wait(&self.wait, at, || {
-            let go = self.has_input() || ended() || self.error.load(Ordering::SeqCst) != 0;
+            let go = self.packet_behind(skip).is_some()
+                || ended()
+                || self.error.load(Ordering::SeqCst) != 0;
             go.then_some(())
         })?;
         self.check_error()?;
-        Ok(self.front())
+        Ok(self.packet_behind(skip).map(|(packet, _)| packet))
+    }
+
+    /// The packet behind the first `skip` bytes of the queue, and how many of it they cover: __skb_try_recv_from_queue().
+    fn packet_behind(&self, mut skip: usize) -> Option<(Arc<Packet>, usize)> {
+        let queue = self.queue.lock();
+        for packet in &queue.packets {
+            let len = packet.rest().len();
+            if skip == 0 || skip < len {
+                return Some((packet.clone(), skip));
+            }
+            skip -= len;
+        }
+        None
     }
 
     /// net/unix/af_unix.c:__unix_dgram_recvmsg().
     pub(super) fn receive_datagram(&self, message: &mut Incoming<'_>) -> Result<usize> {
         let peek = message.flags.contains(MsgFlags::MSG_PEEK);
-        let (packet, files) = loop {
+        let (packet, skip, files) = loop {
             match self.wait_for_packet(message)? {
                 None if self.is_shut(SHUT_RECEIVE) => return Ok(0),
                 None => continue,
@@ -146,18 +162,20 @@ impl UnixSocket {
             }
             let _held = self.reader.lock();
             let taken = if peek {
-                self.front()
+                self.packet_behind(self.peek_skip(message))
             } else {
-                self.queue.lock().packets.pop_front()
+                self.queue.lock().packets.pop_front().map(|p| (p, 0))
             };
             // Another reader was faster.
-            let Some(packet) = taken else { continue };
+            let Some((packet, skip)) = taken else {
+                continue;
+            };
             let files = if peek {
                 rights::peek(&packet.rights)
             } else {
                 packet.land_rights()
             };
-            break (packet, files);
+            break (packet, skip, files);
         };
         if !peek && self.peer_wait.is_occupied() {
             self.peer_wait.wake_all();
@@ -165,8 +183,10 @@ impl UnixSocket {
         if let Some(address) = packet.sender.address() {
             message.name = address.sockaddr();
         }
-        let data = packet.rest();
+        let data = &packet.rest()[skip..];
         let len = data.len().min(message.sink.remaining());
+        let moved = if peek { len } else { data.len() };
+        self.options.move_peek_offset(peek, moved);
         if len < data.len() {
             message.out_flags |= MsgFlags::MSG_TRUNC;
         }

@@ -17,13 +17,17 @@ pub use proc::proc_net_unix;
 
 use super::{Incoming, Options, Outgoing, Protocol, Socket};
 use crate::error::{Result, err};
+use crate::sched;
 use crate::sync::{Lock, LockGuard, Mutex, PollTable, Rank, WaitQueue};
 use crate::syscall::Context;
+use crate::task::pidfd;
 use crate::user::UserPtr;
 use crate::vfs::{File, PollEvents};
 use abi::errno::Errno;
+use abi::fs::OpenFlags;
 use abi::net::*;
 use address::Address;
+use connect::PeerIdentity;
 use packet::Packet;
 use rights::Rights;
 use std::any::Any;
@@ -61,9 +65,9 @@ struct State {
     address: Option<Arc<Address>>,
     peer: Option<Arc<UnixSocket>>,
     /// Who the other side was when it connected or listened.
-    peer_cred: Option<Ucred>,
+    peer_identity: Option<PeerIdentity>,
     /// Own credentials when it began to listen.
-    listen_cred: Option<Ucred>,
+    listen_identity: Option<PeerIdentity>,
 }
 
 #[derive(Default)]
@@ -237,13 +241,34 @@ impl UnixSocket {
         Self::queue_len(&self.queue.lock()) > self.backlog.load(Ordering::Relaxed)
     }
 
+    /// Who is at the other end. ENODATA when nobody ever was.
+    fn identity(&self) -> Result<PeerIdentity> {
+        let identity = self.state.lock().peer_identity.clone();
+        identity.ok_or_else(|| Errno::ENODATA.into())
+    }
+
+    /// Bytes that a reader passes over (SO_PEEK_OFF).
+    fn peek_skip(&self, message: &Incoming<'_>) -> usize {
+        if message.flags.contains(MsgFlags::MSG_PEEK) {
+            self.options.peek_offset().unwrap_or(0)
+        } else {
+            0
+        }
+    }
+
+    /// Whether there is something behind the first `skip` bytes.
+    fn has_input_behind(&self, skip: usize) -> bool {
+        if skip == 0 {
+            return self.has_input();
+        }
+        let queue = self.queue.lock();
+        let bytes: usize = queue.packets.iter().map(|p| p.rest().len()).sum();
+        bytes > skip
+    }
+
     fn has_input(&self) -> bool {
         let queue = self.queue.lock();
         !queue.packets.is_empty() || !queue.pending.is_empty()
-    }
-
-    fn front(&self) -> Option<Arc<Packet>> {
-        self.queue.lock().packets.front().cloned()
     }
 
     fn packet_at(&self, index: usize) -> Option<Arc<Packet>> {
@@ -516,12 +541,26 @@ impl Protocol for UnixSocket {
         use zerocopy::IntoBytes;
         match (level, name) {
             (SOL_SOCKET, SO_PEERCRED) => {
-                let cred = self.state.lock().peer_cred.unwrap_or(Ucred {
-                    pid: 0,
-                    uid: u32::MAX,
-                    gid: u32::MAX,
-                });
+                let state = self.state.lock();
+                let cred = state.peer_identity.as_ref().map_or(
+                    Ucred {
+                        pid: 0,
+                        uid: u32::MAX,
+                        gid: u32::MAX,
+                    },
+                    |peer| peer.cred,
+                );
                 Ok(cred.as_bytes().to_vec())
+            }
+            (SOL_SOCKET, SO_PEERGROUPS) => {
+                let groups = self.identity()?.groups;
+                Ok(groups.as_bytes().to_vec())
+            }
+            (SOL_SOCKET, SO_PEERPIDFD) => {
+                let leader = self.identity()?.leader.upgrade();
+                let leader = leader.ok_or(Errno::ESRCH)?;
+                let fd = pidfd::install(&sched::current(), &leader, false, OpenFlags::empty())?;
+                Ok(fd.as_bytes().to_vec())
             }
             (SOL_SOCKET, _) => err(Errno::ENOPROTOOPT),
             _ => err(Errno::EOPNOTSUPP),

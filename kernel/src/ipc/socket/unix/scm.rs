@@ -5,10 +5,11 @@ use super::rights::Rights;
 use crate::error::{Result, err};
 use crate::ipc::socket::{Incoming, options::Flag};
 use crate::sched;
-use crate::task::{Task, pids};
+use crate::task::{Task, pidfd, pids};
 use crate::vfs::File;
 use abi::cap::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN};
 use abi::errno::Errno;
+use abi::fs::OpenFlags;
 use abi::net::*;
 use abi::task::RLIMIT_NOFILE;
 use abi::time::{Timespec, Timeval};
@@ -36,9 +37,14 @@ impl Attached {
 
     /// The credentials to send: those given, or the sender's own when a side asks for them.
     pub fn creds_for(&self, task: &Task, from: &UnixSocket, to: &UnixSocket) -> Option<Ucred> {
-        let wanted = from.options.get(Flag::PassCred) || to.options.get(Flag::PassCred);
+        let wanted = [from, to].iter().any(|side| asks_for_sender(side));
         self.creds.or_else(|| wanted.then(|| own(task)))
     }
+}
+
+/// Whether a socket tells its reader who sent: unix_may_passcred().
+pub fn asks_for_sender(socket: &UnixSocket) -> bool {
+    socket.options.get(Flag::PassCred) || socket.options.get(Flag::PassPidfd)
 }
 
 fn own(task: &Task) -> Ucred {
@@ -119,6 +125,26 @@ pub fn deliver(
     if !files.is_empty() {
         deliver_files(message, files);
     }
+    if socket.options.get(Flag::PassPidfd) {
+        deliver_pidfd(message, creds);
+    }
+}
+
+/// net/core/scm.c:scm_pidfd_recv(): an error takes the descriptor's place.
+fn deliver_pidfd(message: &mut Incoming<'_>, creds: Option<Ucred>) {
+    if message.control.data_room().unwrap_or(0) < size_of::<i32>() {
+        message.out_flags |= MsgFlags::MSG_CTRUNC;
+        return;
+    }
+    let sender = creds
+        .and_then(|creds| u32::try_from(creds.pid).ok())
+        .and_then(|pid| pids().task(pid));
+    let fd = match sender {
+        Some(sender) => pidfd::install(&sched::current(), &sender, false, OpenFlags::empty())
+            .unwrap_or_else(|e| -i32::from(e.errno().0)),
+        None => -i32::from(Errno::ESRCH.0),
+    };
+    message.put_control(SOL_SOCKET, SCM_PIDFD, fd.as_bytes());
 }
 
 /// SO_TIMESTAMP and SO_TIMESTAMPNS: when a datagram was sent (net/socket.c:__sock_recv_timestamp()).

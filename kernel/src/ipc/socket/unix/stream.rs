@@ -4,7 +4,7 @@ use super::packet::Packet;
 use super::{Phase, SHUT_RECEIVE, SHUT_SEND, UnixSocket, rights, scm};
 use crate::error::{Result, err};
 use crate::ipc::broken_pipe;
-use crate::ipc::socket::{Incoming, Outgoing, deadline, options::Flag, wait};
+use crate::ipc::socket::{Incoming, Outgoing, deadline, wait};
 use crate::sched;
 use crate::vfs::File;
 use abi::errno::Errno;
@@ -87,7 +87,8 @@ impl UnixSocket {
 
     /// Waits for input; false at the end of the stream.
     fn wait_for_stream(&self, message: &Incoming<'_>) -> Result<bool> {
-        if self.has_input() {
+        let skip = self.peek_skip(message);
+        if self.has_input_behind(skip) {
             return Ok(true);
         }
         self.check_error()?;
@@ -99,7 +100,7 @@ impl UnixSocket {
         }
         let at = deadline(false, self.options.rcvtimeo.load(Ordering::Relaxed));
         wait(&self.wait, at, || {
-            let go = self.has_input()
+            let go = self.has_input_behind(skip)
                 || self.is_shut(SHUT_RECEIVE)
                 || self.error.load(Ordering::SeqCst) != 0;
             go.then_some(())
@@ -151,14 +152,21 @@ impl UnixSocket {
     /// Copies packets out until the sink is full, the queue is empty (true: more may come), or a boundary is met.
     fn read_packets(&self, message: &mut Incoming<'_>, read: &mut Progress) -> Result<bool> {
         let peek = message.flags.contains(MsgFlags::MSG_PEEK);
-        let check = self.options.get(Flag::PassCred);
+        let check = scm::asks_for_sender(self);
+        let mut skip = self.peek_skip(message);
         let mut index = 0;
         loop {
             let Some(packet) = self.packet_at(if peek { index } else { 0 }) else {
-                return Ok(!(peek && index > 0));
+                return Ok(!(peek && read.copied > 0));
             };
             if check && read.creds.is_some_and(|creds| creds != packet.creds) {
                 return Ok(false);
+            }
+            let rest = packet.rest();
+            if peek && skip > 0 && skip >= rest.len() {
+                skip -= rest.len();
+                index += 1;
+                continue;
             }
             read.creds = Some(packet.creds);
             if message.name.is_empty()
@@ -166,9 +174,11 @@ impl UnixSocket {
             {
                 message.name = address.sockaddr();
             }
-            let rest = packet.rest();
+            let rest = &rest[skip..];
+            skip = 0;
             let len = rest.len().min(message.sink.remaining());
             let copied = message.sink.write(&rest[..len])?;
+            self.options.move_peek_offset(peek, copied);
             read.copied += copied;
             let fault = copied < len;
             if peek {
