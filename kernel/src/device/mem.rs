@@ -52,6 +52,10 @@ impl DeviceOps for Driver {
 struct Mem(Kind);
 
 impl FileOps for Mem {
+    fn can_poll(&self, _file: &File) -> bool {
+        self.0 == Kind::Random
+    }
+
     fn seekable(&self) -> bool {
         true
     }

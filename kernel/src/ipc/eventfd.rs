@@ -61,7 +61,7 @@ impl FileOps for EventFd {
     }
 
     fn write(&self, file: &File, source: &mut Source<'_>, _offset: &mut u64) -> Result<usize> {
-        if source.remaining() < 8 {
+        if source.remaining() != 8 {
             return err(Errno::EINVAL);
         }
         let mut bytes = [0; 8];

@@ -29,7 +29,7 @@ fn lock_flags(on_fault: bool) -> VmFlags {
 }
 
 impl Mm {
-    /// mlock2(2). EPERM, ENOMEM for holes or beyond RLIMIT_MEMLOCK, EINVAL.
+    /// mlock2(2). EPERM, ENOMEM for holes, memory without access, or beyond RLIMIT_MEMLOCK, EINVAL.
     pub fn mlock(
         &self,
         caller: &mut Caller<'_>,
@@ -52,12 +52,18 @@ impl Mm {
             return err(Errno::ENOMEM);
         }
         let whole = change.inner.vmas.covered(start, end);
+        let readable = |v: &Vma| v.flags.intersects(VmFlags::ACCESS);
+        let comes_in = on_fault || change.inner.vmas.touching(start, end).all(readable);
         change.relock(start, end, lock_flags(on_fault));
         if !on_fault {
             change.populate(start, end);
         }
         change.finish_now()?;
-        if whole { Ok(()) } else { err(Errno::ENOMEM) }
+        if whole && comes_in {
+            Ok(())
+        } else {
+            err(Errno::ENOMEM)
+        }
     }
 
     /// munlock(2). ENOMEM for holes, EINVAL.

@@ -27,6 +27,7 @@ pub fn chmod(cred: &Cred, path: &Path, mode: u32) -> Result<()> {
         return err(Errno::EPERM);
     }
     let mut mode = mode & 0o7777;
+    super::memfd::check_mode(&inode, meta.mode, mode)?;
     if !cred.in_group(meta.gid) && !cred.capable(CAP_FSETID) {
         mode &= !S_ISGID;
     }
@@ -121,6 +122,7 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
     path.mount.want_write()?;
     path_permission(cred, path, MAY_WRITE)?;
     super::access::check_not_running(&inode)?;
+    super::lease::break_for(&inode, true, false)?;
     super::limit_size(&inode, size)?;
     set_size(cred, path, &inode, size)
 }

@@ -50,6 +50,14 @@ pub fn check_size(inode: &Arc<dyn Inode>, old: u64, new: u64) -> Result<()> {
     Ok(())
 }
 
+/// EPERM where F_SEAL_EXEC forbids to make the file executable, or not.
+pub fn check_mode(inode: &Arc<dyn Inode>, old: u32, new: u32) -> Result<()> {
+    if seals(inode).contains(SealFlags::F_SEAL_EXEC) && (old ^ new) & 0o111 != 0 {
+        return err(Errno::EPERM);
+    }
+    Ok(())
+}
+
 /// fcntl F_GET_SEALS. EINVAL for files that can't have seals.
 pub fn get(file: &File) -> Result<SealFlags> {
     match file.inode().seals() {

@@ -12,6 +12,7 @@ mod fdtable;
 mod file;
 mod inode;
 pub mod inotify;
+pub mod lease;
 pub mod locks;
 pub mod memfd;
 pub mod mount;
@@ -77,7 +78,7 @@ pub fn file_seek(file: &File, offset: i64, whence: u32) -> Result<u64> {
         }
         _ => return err(Errno::EINVAL),
     };
-    let position = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    let position = base.checked_add(offset).ok_or(Errno::EINVAL)?;
     u64::try_from(position).map_err(|_| Errno::EINVAL.into())
 }
 
