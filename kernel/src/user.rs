@@ -106,6 +106,10 @@ impl UserPtr<u8> {
         let mm = mm()?;
         let mut out = Vec::new();
         let mut chunk = [0u8; 512];
+        let got = mm.peek(self.addr, &mut chunk[..max.min(512)]);
+        if let Some(end) = chunk[..got].iter().position(|b| *b == 0) {
+            return Ok(chunk[..end].to_vec());
+        }
         loop {
             let at = self.addr.wrapping_add(out.len() as u64);
             let to_page_end = 4096 - (at as usize & 4095);

@@ -4,11 +4,12 @@ use crate::agent::{Agent, Done, Op};
 use crate::control::{Shared, area_offset};
 use crate::frame::{self, Area};
 use crate::machine::Machine;
+use crate::small::{LATER_MAX, Small};
 use crate::sys::{self, Dir};
 use crate::thread::Left;
 use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use stub::layout::*;
 
@@ -27,6 +28,9 @@ pub(crate) struct Space {
     /// Host CPU the agent is pinned to.
     agent_cpu: AtomicUsize,
     areas: Mutex<Areas>,
+    small: Mutex<Small>,
+    /// One thread is owned: small copies go by it.
+    alone: AtomicBool,
 }
 
 #[derive(Default)]
@@ -190,6 +194,9 @@ impl AddressSpace {
 
     /// Copies from guest memory; returns the bytes copied before the first fault.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        if buf.len() <= mb::AHEAD_SIZE as usize && self.peek(addr, buf) == buf.len() {
+            return buf.len();
+        }
         let local = [libc::iovec {
             iov_base: buf.as_mut_ptr().cast(),
             iov_len: buf.len(),
@@ -200,12 +207,37 @@ impl AddressSpace {
 
     /// Copies to guest memory; returns the bytes copied before the first fault.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
-        let local = [libc::iovec {
-            iov_base: buf.as_ptr().cast_mut().cast(),
-            iov_len: buf.len(),
-        }];
-        // SAFETY: the local range is the buffer, which the host only reads.
-        unsafe { self.copy(Dir::ToGuest, &local, addr, buf.len()) }
+        self.before_copy(Dir::ToGuest, addr, buf.len());
+        self.0.write(addr, buf)
+    }
+
+    /// Bytes at `addr` that the thread read ahead of its system call, as many as there are and fit.
+    #[inline]
+    pub fn peek(&self, addr: u64, buf: &mut [u8]) -> usize {
+        let small = self.0.small();
+        if small.waits_for(addr, buf.len()) {
+            return 0;
+        }
+        small.peek(addr, buf)
+    }
+
+    /// Leaves a copy to guest memory to the thread, which does it before it goes on. Everybody who asks finds it done. False
+    /// when that can't be: more than [`LATER_MAX`] bytes, several threads, too much already. Only for memory that
+    /// can be written without a fault that the kernel had to see.
+    #[inline]
+    pub fn write_later(&self, addr: u64, bytes: &[u8]) -> bool {
+        bytes.len() <= LATER_MAX && self.0.small().later(addr, bytes)
+    }
+
+    /// Before guest memory is read or written by the host.
+    fn before_copy(&self, dir: Dir, addr: u64, len: usize) {
+        let mut small = self.0.small();
+        if small.waits_for(addr, len) {
+            small.flush(&self.0);
+        }
+        if dir == Dir::ToGuest {
+            small.changed(addr, len);
+        }
     }
 
     /// Copies between one guest range and local memory. The part at or above `TASK_SIZE` counts as a fault.
@@ -222,16 +254,9 @@ impl AddressSpace {
         addr: u64,
         len: usize,
     ) -> usize {
-        let len = len.min(TASK_SIZE.saturating_sub(addr) as usize);
-        if len == 0 {
-            return 0;
-        }
-        let remote = [libc::iovec {
-            iov_base: addr as *mut _,
-            iov_len: len,
-        }];
+        self.before_copy(dir, addr, len);
         // SAFETY: passed on from the caller.
-        unsafe { sys::vm_copy(dir, self.0.pid, local, &remote) }
+        unsafe { self.0.copy(dir, local, addr, len) }
     }
 
     /// Copies from several guest ranges (address, length) to several buffers; returns the bytes copied.
@@ -265,6 +290,9 @@ impl AddressSpace {
     unsafe fn copyv(&self, dir: Dir, local: &[libc::iovec], remote: &[(u64, usize)]) -> usize {
         const IOV_MAX: usize = 1024;
         let mut done = 0;
+        for &(addr, len) in remote {
+            self.before_copy(dir, addr, len);
+        }
         // The host takes IOV_MAX pieces a call: walk both lists in step.
         let mut local = local
             .iter()
@@ -413,12 +441,63 @@ impl Space {
     /// Says where patched call sites go: a direct call finds its mailbox by the home area's address, so it is for a
     /// process whose only thread is there.
     fn choose_entry(&self, areas: &Areas) {
-        let direct = areas.owned == 1 && areas.home_owned;
+        let alone = areas.owned == 1;
+        self.alone.store(alone, Ordering::Relaxed);
+        if !alone {
+            self.small().flush_and_forget(self);
+        }
+        let direct = alone && areas.home_owned;
         self.page.put(req::ENTRY, entry(direct));
+    }
+
+    fn small(&self) -> MutexGuard<'_, Small> {
+        self.small.lock().unwrap()
+    }
+
+    /// A thread has stopped.
+    #[inline]
+    pub fn stopped(&self, area: Area, direct: bool) {
+        if self.alone.load(Ordering::Relaxed) {
+            self.small().stopped(area, direct);
+        }
+    }
+
+    /// A thread is about to run.
+    #[inline]
+    pub fn resume(&self) {
+        if self.alone.load(Ordering::Relaxed) {
+            self.small().resume();
+        }
+    }
+
+    /// Writes guest memory by the host.
+    pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
+        let local = [libc::iovec {
+            iov_base: buf.as_ptr().cast_mut().cast(),
+            iov_len: buf.len(),
+        }];
+        // SAFETY: the local range is the buffer, which the host only reads.
+        unsafe { self.copy(Dir::ToGuest, &local, addr, buf.len()) }
+    }
+
+    /// # Safety
+    /// The local ranges are valid for writes (`FromGuest`) or reads (`ToGuest`).
+    unsafe fn copy(&self, dir: Dir, local: &[libc::iovec], addr: u64, len: usize) -> usize {
+        let len = len.min(TASK_SIZE.saturating_sub(addr) as usize);
+        if len == 0 {
+            return 0;
+        }
+        let remote = [libc::iovec {
+            iov_base: addr as *mut _,
+            iov_len: len,
+        }];
+        // SAFETY: passed on from the caller.
+        unsafe { sys::vm_copy(dir, self.pid, local, &remote) }
     }
 
     /// The agent, pinned to the calling vCPU's host CPU: a hand-off across CPUs costs 30 times more.
     fn agent(&self) -> MutexGuard<'_, Agent> {
+        self.small().memory_changes(self);
         let guard = self.agent.lock().unwrap();
         pin(self.pid, &self.agent_cpu);
         guard
@@ -472,6 +551,8 @@ fn clone_space(
         page,
         agent: Mutex::new(Agent { page, pid, seq: 1 }),
         agent_cpu: AtomicUsize::new(cpu),
+        small: Mutex::default(),
+        alone: AtomicBool::new(init.is_some()),
         areas: Mutex::new(Areas {
             slots: vec![slot],
             owned: usize::from(init.is_some()),

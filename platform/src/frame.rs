@@ -2,7 +2,7 @@
 //! `arch/x86/include/asm/sigframe.h`) that holds a stopped thread's registers. The guest can change every byte.
 
 use crate::control::{Control, Shared};
-use crate::{Registers, ThreadState, XState, sys};
+use crate::{Registers, TASK_SIZE, ThreadState, XState, sys};
 use std::sync::atomic::{AtomicU32, Ordering};
 use stub::layout::*;
 
@@ -339,6 +339,54 @@ impl Area {
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
+    }
+
+    /// Where a direct call read ahead, and how many bytes.
+    #[inline]
+    pub fn ahead(&self) -> (u64, usize) {
+        let addr = self.mem.get(MAILBOX + mb::AHEAD_ADDR);
+        let len = self
+            .mem
+            .u32(MAILBOX + mb::AHEAD_LEN)
+            .load(Ordering::Relaxed) as u64;
+        let ok = len <= mb::AHEAD_SIZE && addr < TASK_SIZE && len <= TASK_SIZE - addr;
+        (addr, if ok { len as usize & !7 } else { 0 })
+    }
+
+    /// The bytes that it read, a multiple of 8.
+    #[inline]
+    pub fn get_ahead(&self, bytes: &mut [u8]) {
+        self.mem.read(mb::AHEAD, bytes);
+    }
+
+    /// Writes a copy for the thread to do, at `at` among the copies.
+    #[inline]
+    pub fn put_copy(&self, at: u64, addr: u64, bytes: &[u8]) {
+        let at = mb::COPIES + at;
+        self.mem.put(at, addr);
+        self.mem.put(at + 8, bytes.len() as u64);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (i, w) in words.iter().enumerate() {
+            self.mem.put(at + 16 + 8 * i as u64, u64::from_ne_bytes(*w));
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.mem
+                .put(at + 16 + 8 * words.len() as u64, u64::from_ne_bytes(last));
+        }
+    }
+
+    /// Reads back the bytes of a copy, filled up to a multiple of 8.
+    pub fn get_copy(&self, at: u64, bytes: &mut [u8]) {
+        self.mem.read(mb::COPIES + at + 16, bytes);
+    }
+
+    /// Has the thread do the first `count` copies before it goes on.
+    #[inline]
+    pub fn put_copies(&self, count: usize) {
+        self.mem.put32(MAILBOX + mb::COPY_COUNT, count as u32);
+        self.add_flag(mb::F_COPIES);
     }
 
     /// Ends a stopped thread.

@@ -14,6 +14,7 @@ pub mod heap;
 mod machine;
 mod pagecache;
 pub mod patch;
+mod small;
 mod spread;
 pub mod symbols;
 mod sys;

@@ -263,6 +263,7 @@ impl GuestThread {
             vcpu.leave_guest(false);
             return trap;
         }
+        self.space.0.resume();
         self.area.reply();
         vcpu.after_reply(&self.area);
         let stopped = self.wait(vcpu);
@@ -271,6 +272,9 @@ impl GuestThread {
         } else {
             self.give_up()
         };
+        if !self.dead {
+            self.space.0.stopped(self.area, self.direct);
+        }
         vcpu.leave_guest(trap == Trap::Interrupted);
         trap
     }

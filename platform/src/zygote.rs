@@ -2,7 +2,7 @@
 
 use crate::agent::{Agent, Caller, Op};
 use crate::control::Control;
-use crate::{filter, sys};
+use crate::{filter, small, sys};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Mutex;
@@ -73,7 +73,7 @@ pub fn start(
 /// The executable in a memfd, read-only: nobody can write to it any more.
 fn image() -> io::Result<OwnedFd> {
     let rw = sys::memfd(c"umlaut-stub", true)?;
-    for (i, p) in stub::image().iter().enumerate() {
+    for (i, p) in stub::image(small::AHEAD).iter().enumerate() {
         // SAFETY: a page of plain bytes.
         let n =
             unsafe { libc::pwrite(rw.as_raw_fd(), p.as_ptr().cast(), p.len(), i as i64 * 4096) };

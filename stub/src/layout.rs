@@ -2,6 +2,9 @@
 
 /// Start of the stub region. Its upper half (`STUB_HI`) tells the filter that an instruction is the stub's.
 pub const STUB_BASE: u64 = 0x7fff_0000_0000;
+/// A byte for each system call's number: which argument points to what the kernel reads first (1, 2 or 4), or 0.
+pub const AHEAD_TABLE: u64 = STUB_BASE + 3584;
+pub const AHEAD_NUMBERS: usize = 512;
 /// Upper 32 bits of every address in the stub region.
 pub const STUB_HI: u32 = (STUB_BASE >> 32) as u32;
 /// Where the program is linked (and exec'd) before it moves to [`STUB_BASE`].
@@ -15,7 +18,7 @@ pub const HOME_ADDR: u64 = STUB_BASE + 0x20_0000;
 /// Areas of further threads: slot `n` lies at `AREAS_ADDR + n * AREA_SIZE`.
 pub const AREAS_ADDR: u64 = STUB_BASE + 0x1000_0000;
 
-/// Bytes of a thread area: operations in the first page, the mailbox in the last bytes, signal stack between.
+/// Bytes of a thread area: operations and copies in the first page, the mailbox in the last bytes, signal stack between.
 pub const AREA_SIZE: u64 = 32 << 10;
 /// Bytes at an area's end that hold the mailbox.
 pub const MAILBOX_SIZE: u64 = 320;
@@ -112,6 +115,11 @@ pub mod mb {
     pub const EFLAGS: u64 = 60;
     /// u32: how often the thread looks at the state word, with a pause each, before it sleeps.
     pub const PATIENCE: u64 = 64;
+    /// u32: copies to do before going on, in the area at `COPIES`.
+    pub const COPY_COUNT: u64 = 68;
+    /// u64: where the bytes at `AHEAD` were read; u32: how many they are.
+    pub const AHEAD_ADDR: u64 = 72;
+    pub const AHEAD_LEN: u64 = 80;
     /// u64 each: registers at a direct call, in the order of a ucontext's gregs up to RIP.
     pub const REGS: u64 = 128;
 
@@ -133,17 +141,28 @@ pub mod mb {
     /// Make a signal frame: a thread in a direct call has none.
     pub const F_FRAME: u32 = 16;
 
+    /// Copy bytes to the guest's memory.
+    pub const F_COPIES: u32 = 32;
+
     /// No system call, but one that the filter traps inside the program.
     pub const FRAME_NR: u32 = 0xfff;
     /// Offset of RIP in a ucontext.
     pub const UC_RIP: u64 = 40 + 16 * 8;
     /// The signals that may come at any instruction: SIGUSR1 interrupts, SIGTRAP steps.
     pub const PREEMPT: i32 = 10;
+    pub const SIGBUS: i32 = 7;
+    pub const SIGSEGV: i32 = 11;
     pub const SIGTRAP: i32 = 5;
 
     /// Operation in the area's first page: u32 number, u32 flags, u64 address, u64 length, u64 third argument.
     pub const OP_SIZE: u64 = 32;
-    pub const MAX_OPS: usize = 128;
+    pub const MAX_OPS: usize = 64;
+    /// Behind them copies: u64 address, u64 length, then the bytes, filled up to a multiple of 8.
+    pub const COPIES: u64 = OP_SIZE * MAX_OPS as u64;
+    pub const COPIES_SIZE: u64 = AHEAD - COPIES;
+    /// At the page's end bytes of the guest's memory, read before a direct call is handed over.
+    pub const AHEAD: u64 = 4096 - AHEAD_SIZE;
+    pub const AHEAD_SIZE: u64 = 128;
 }
 
 /// Values of the state word. The host writes `GONE` when the thread exits.

@@ -303,12 +303,12 @@ global_asm!(
     "syscall",
     "73:",
     "test r12d, {f_ops}",
-    "jz 77f",
+    "jz 78f",
     "lea r13, [rbx + {mb_size} - {area_size}]",
     "xor r14d, r14d",
     "74:",
     "cmp r14d, [rbx + {mb_op_count}]",
-    "jae 77f",
+    "jae 78f",
     "mov eax, [r13]",
     "mov r10d, [r13 + 4]",
     "mov rdi, [r13 + 8]",
@@ -328,11 +328,48 @@ global_asm!(
     "mov [rbx + {mb_op_errno}], eax",
     "mov dword ptr [rbx + {mb_signo}], {op_failed}",
     "jmp 61b",
+    // Copies: not by string instructions, whose direction is the guest's.
+    "78:",
+    "test r12d, {f_copies}",
+    "jz 77f",
+    "mov r14d, [rbx + {mb_copy_count}]",
+    "lea rsi, [rbx + {mb_size} - {area_size} + {copies}]",
+    "51:",
+    "sub r14d, 1",
+    "jc 77f",
+    "mov rdi, [rsi]",
+    "mov rcx, [rsi + 8]",
+    "add rsi, 16",
+    "52:",
+    "sub rcx, 8",
+    "jb 53f",
+    "mov rax, [rsi]",
+    "mov [rdi], rax",
+    "add rsi, 8",
+    "add rdi, 8",
+    "jmp 52b",
+    "53:",
+    "add rcx, 8",
+    "jz 51b",
+    "mov rax, [rsi]",
+    "add rsi, 8",
+    "54:",
+    "mov [rdi], al",
+    "shr rax, 8",
+    "inc rdi",
+    "dec rcx",
+    "jnz 54b",
+    "jmp 51b",
     "77:",
     "jmp r15",
     // ---- a signal inside the program while a direct call is under way. It isn't interrupted, but looks for the signal when
     // it leaves; one that had looked looks again.
     "80:",
+    "mov rcx, [rdx + {uc_rip}]",
+    "cmp edi, {sigsegv}",
+    "je 79f",
+    "cmp edi, {sigbus}",
+    "je 79f",
     "cmp dword ptr [rbx + {mb_direct}], 0",
     "je 60b",
     "cmp edi, {preempt}",
@@ -341,13 +378,30 @@ global_asm!(
     "jne 60b",
     "81:",
     "mov dword ptr [rbx + {mb_direct}], {signalled}",
-    "mov rcx, [rdx + {uc_rip}]",
     "lea rax, [rip + 84f]",
     "lea rsi, [rip + 85f]",
     "cmp rcx, rax",
     "jb 65b",
     "cmp rcx, rsi",
     "jae 65b",
+    "mov [rdx + {uc_rip}], rax",
+    "jmp 65b",
+    // A fault of a copy, or of reading ahead: the rest isn't done. (The kernel had seen that it can be; the memory or its file
+    // has changed since.)
+    "79:",
+    "lea rax, [rip + 51b]",
+    "cmp rcx, rax",
+    "jb 60b",
+    "lea rax, [rip + 77b]",
+    "cmp rcx, rax",
+    "jb 59f",
+    "lea rax, [rip + 56f]",
+    "cmp rcx, rax",
+    "jb 60b",
+    "lea rax, [rip + 58f]",
+    "cmp rcx, rax",
+    "jae 60b",
+    "59:",
     "mov [rdx + {uc_rip}], rax",
     "jmp 65b",
     // ---- a direct call, from a patched call site: rax number, rcx return address, r11 free. Only the process's home
@@ -382,6 +436,38 @@ global_asm!(
     "mov [r11 + {mb_gs}], rax",
     "mov rbx, r11",
     "mov dword ptr [rbx + {mb_signo}], {direct_call}",
+    // Read ahead what the kernel will want to read: up to the page's end, in words.
+    "mov dword ptr [rbx + {mb_ahead_len}], 0",
+    "mov rax, [rbx + {d_regs} + 13*8]",
+    "cmp rax, {ahead_numbers}",
+    "jae 58f",
+    "movabs rcx, {ahead_table}",
+    "movzx ecx, byte ptr [rcx + rax]",
+    "shr ecx, 1",
+    "jc 55f",
+    "mov rdi, rsi",
+    "shr ecx, 1",
+    "jc 55f",
+    "jz 58f",
+    "mov rdi, r10",
+    "55:",
+    "mov ecx, edi",
+    "or ecx, -4096",
+    "neg ecx",
+    "mov eax, {ahead_size}",
+    "cmp ecx, eax",
+    "cmova ecx, eax",
+    "and ecx, -8",
+    "jz 58f",
+    "mov [rbx + {mb_ahead_addr}], rdi",
+    "mov edx, ecx",
+    "56:",
+    "sub ecx, 8",
+    "mov rax, [rdi + rcx]",
+    "mov [rbx + rcx + {mb_size} - {area_size} + {ahead}], rax",
+    "jnz 56b",
+    "mov [rbx + {mb_ahead_len}], edx",
+    "58:",
     "82:",
     "lea r15, [rip + 83f]",
     "jmp 61b",
@@ -500,6 +586,17 @@ global_asm!(
     under_way = const mb::UNDER_WAY,
     signalled = const mb::SIGNALLED,
     mb_patience = const mb::PATIENCE,
+    f_copies = const mb::F_COPIES,
+    mb_copy_count = const mb::COPY_COUNT,
+    copies = const mb::COPIES,
+    mb_ahead_addr = const mb::AHEAD_ADDR,
+    mb_ahead_len = const mb::AHEAD_LEN,
+    ahead = const mb::AHEAD,
+    ahead_size = const mb::AHEAD_SIZE,
+    ahead_table = const AHEAD_TABLE,
+    ahead_numbers = const AHEAD_NUMBERS,
+    sigsegv = const mb::SIGSEGV,
+    sigbus = const mb::SIGBUS,
     mb_eflags = const mb::EFLAGS,
     d_regs = const mb::REGS,
     direct_call = const mb::DIRECT_CALL,
@@ -520,11 +617,11 @@ unsafe extern "C" {
     static umlaut_stub_end: u8;
 }
 
-/// The program's code, position independent, at most a page.
+/// The program's code, position independent, at most what is left of a page before the table.
 pub fn text() -> &'static [u8] {
     let start = &raw const umlaut_stub_text;
     let len = &raw const umlaut_stub_end as usize - start as usize;
-    assert!(len <= 4096);
+    assert!(len as u64 <= AHEAD_TABLE - STUB_BASE);
     // SAFETY: both symbols lie in one section of this program, `umlaut_stub_end` behind `umlaut_stub_text`, and
     // nothing writes to it.
     unsafe { core::slice::from_raw_parts(start, len) }
@@ -559,8 +656,9 @@ pub fn indirect_entry() -> u64 {
     at_stub(&raw const umlaut_stub_indirect)
 }
 
-/// The ELF executable, as bytes by page: header page, text page.
-pub fn image() -> [[u8; 4096]; 2] {
+/// The ELF executable, as bytes by page: header page, text page. `ahead`: the numbers of system calls that read what
+/// an argument points to, and that argument's index (0, 1 or 3).
+pub fn image(ahead: &[(i64, u32)]) -> [[u8; 4096]; 2] {
     let mut pages = [[0u8; 4096]; 2];
     let mut put = |at: usize, bytes: &[u8]| pages[0][at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"\x7fELF\x02\x01\x01");
@@ -586,5 +684,13 @@ pub fn image() -> [[u8; 4096]; 2] {
     put(120, &0x6474_e551u32.to_le_bytes());
     put(124, &6u32.to_le_bytes());
     pages[1][..text().len()].copy_from_slice(text());
+    let table = (AHEAD_TABLE - STUB_BASE) as usize;
+    for &(number, argument) in ahead {
+        pages[1][table..][..AHEAD_NUMBERS][number as usize] = match argument {
+            0 => 1,
+            1 => 2,
+            _ => 4,
+        };
+    }
     pages
 }

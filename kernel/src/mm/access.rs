@@ -1,7 +1,12 @@
 //! Copies between guest memory and the kernel. Pages that aren't there yet are brought in on a short transfer.
 
 use super::fault::with_retry;
+use super::pagecache::PAGE;
+use super::vma::{Backing, VmFlags};
 use super::{Mm, pagecache};
+
+/// Copies to the guest up to this size go by its own thread if they can: a call to the host costs more.
+const SMALL: usize = 1024;
 
 impl Mm {
     /// Copies from guest memory; returns the bytes before the first fault.
@@ -11,8 +16,41 @@ impl Mm {
         })
     }
 
+    /// Bytes at `addr` that the calling thread brought with its system call, as many as there are and fit.
+    pub fn peek(&self, addr: u64, buf: &mut [u8]) -> usize {
+        self.address_space().peek(addr, buf)
+    }
+
+    /// Whether all of a range is private memory that may be written and whose faults the host resolves alone.
+    fn is_plain(&self, addr: u64, len: usize) -> bool {
+        let inner = self.inner.lock();
+        let Some(vma) = inner.vmas.find(addr) else {
+            return false;
+        };
+        let end = addr + len as u64;
+        if end > vma.end
+            || !vma.flags.contains(VmFlags::WRITE)
+            || vma.flags.contains(VmFlags::SHARED)
+        {
+            return false;
+        }
+        match vma.backing {
+            Backing::Anon => true,
+            Backing::File { .. } => {
+                (addr / PAGE..end.div_ceil(PAGE)).all(|page| inner.mapped.contains(page))
+            }
+            Backing::Kernel { .. } => false,
+        }
+    }
+
     /// Copies to guest memory; returns the bytes before the first fault.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
+        if buf.len() <= SMALL
+            && self.is_plain(addr, buf.len())
+            && self.address_space().write_later(addr, buf)
+        {
+            return buf.len();
+        }
         with_retry(self, addr, buf.len(), true, |at| {
             self.address_space().write(addr + at as u64, &buf[at..])
         })

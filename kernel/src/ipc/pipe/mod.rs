@@ -337,8 +337,17 @@ fn drain(ring: &mut Ring, sink: &mut Sink<'_>) -> Result<usize> {
             Err(e) if done == 0 => return Err(e),
             Err(_) => break,
         };
-        ring.consume(moved);
-        done += moved;
+        // A page that could be copied in part only stays: fs/pipe.c:pipe_read().
+        let taken = if moved < want {
+            ring.whole_slots(moved)
+        } else {
+            moved
+        };
+        ring.consume(taken);
+        done += taken;
+        if moved < want && done == 0 {
+            return err(Errno::EFAULT);
+        }
         if packet || moved < want {
             break;
         }
@@ -354,23 +363,26 @@ fn add_to_last(ring: &mut Ring, source: &mut Source<'_>) -> Result<()> {
     }
     if let Some(room) = ring.merge_room(odd) {
         let moved = source.read(room)?;
-        ring.merged(moved);
         if moved < odd {
+            source.rewind(moved);
             return err(Errno::EFAULT);
         }
+        ring.merged(moved);
     }
     Ok(())
 }
 
-/// Fills one piece of free slots. A fault is EFAULT, also after some bytes.
+/// Fills one piece of free slots. After a fault, which is EFAULT, whole pages count.
 fn fill(ring: &mut Ring, source: &mut Source<'_>, packet: bool) -> Result<()> {
     let room = ring.room(source.remaining());
     let want = room.len();
     let moved = source.read(room)?;
-    ring.filled(moved, packet);
     if moved < want {
+        source.rewind(moved % PAGE);
+        ring.filled(moved - moved % PAGE, packet);
         return err(Errno::EFAULT);
     }
+    ring.filled(moved, packet);
     Ok(())
 }
 

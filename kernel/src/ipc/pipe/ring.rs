@@ -180,6 +180,18 @@ impl Ring {
         self.data_at(0, want)
     }
 
+    /// How many of the first `len` bytes fill whole slots.
+    pub fn whole_slots(&self, len: usize) -> usize {
+        let mut whole = 0;
+        for slot in &self.slots {
+            if whole + slot.len > len {
+                break;
+            }
+            whole += slot.len;
+        }
+        whole
+    }
+
     /// Drops `len` bytes, and what is left of a packet that was touched.
     pub fn consume(&mut self, len: usize) {
         let mut left = len;
