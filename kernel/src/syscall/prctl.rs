@@ -12,8 +12,6 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 const ALL_BITS: u32 =
     SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_KEEP_CAPS | SECBIT_NO_CAP_AMBIENT_RAISE;
 const ALL_LOCKS: u32 = ALL_BITS << 1;
-/// Default slack of a thread's timers, nanoseconds.
-const DEFAULT_SLACK: u64 = 50_000;
 const PR_TSC_ENABLE: u32 = 1;
 /// Bytes of an address space's saved auxiliary vector: AT_VECTOR_SIZE longs of x86-64.
 const AUXV_BYTES: usize = 2 * (3 + 22 + 1) * 8;
@@ -70,7 +68,11 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
         PR_GET_TSC => UserPtr::<u32>::new(a2).write(&PR_TSC_ENABLE)?,
         PR_SET_TSC if a2 == u64::from(PR_TSC_ENABLE) => {}
         PR_SET_TIMERSLACK => {
-            let slack = if a2 as i64 <= 0 { DEFAULT_SLACK } else { a2 };
+            let slack = if a2 as i64 <= 0 {
+                task.default_slack_ns.load(Relaxed)
+            } else {
+                a2
+            };
             task.timer_slack_ns.store(slack, Relaxed);
         }
         PR_GET_TIMERSLACK => return Ok(task.timer_slack_ns.load(Relaxed)),

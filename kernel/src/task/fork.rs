@@ -195,6 +195,9 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
     group
         .oom_score_adj
         .store(parent.group.oom_score_adj.load(Relaxed), Relaxed);
+    group
+        .coredump_filter
+        .store(parent.group.coredump_filter.load(Relaxed), Relaxed);
     let (user, session) = &parent.group.login;
     group.login.0.store(user.load(Relaxed), Relaxed);
     group.login.1.store(session.load(Relaxed), Relaxed);
@@ -222,9 +225,9 @@ fn inherit(parent: &Task, child: &Task, r: &CloneRequest) {
     child
         .personality
         .store(parent.personality.load(Relaxed), Relaxed);
-    child
-        .timer_slack_ns
-        .store(parent.timer_slack_ns.load(Relaxed), Relaxed);
+    let slack = parent.timer_slack_ns.load(Relaxed);
+    child.timer_slack_ns.store(slack, Relaxed);
+    child.default_slack_ns.store(slack, Relaxed);
     child.ioprio.store(parent.ioprio.load(Relaxed), Relaxed);
     if parent.reset_on_fork.load(Relaxed) {
         let real_time = matches!(parent.policy.load(Relaxed), 1 | 2 | 6);

@@ -169,6 +169,8 @@ pub struct ThreadGroup {
     pub exit_wait: WaitQueue,
     pub dumpable: AtomicBool,
     pub oom_score_adj: AtomicI32,
+    /// MMF_DUMP_* bits of /proc/pid/coredump_filter.
+    pub coredump_filter: AtomicU32,
     /// User who logged in, and the number of that login: /proc/<pid>/loginuid and sessionid. All bits set: nobody.
     pub login: (AtomicU32, AtomicU32),
     /// PR_SET_THP_DISABLE.
@@ -199,6 +201,7 @@ impl ThreadGroup {
             exit_wait: WaitQueue::new(),
             dumpable: AtomicBool::new(true),
             oom_score_adj: AtomicI32::new(0),
+            coredump_filter: AtomicU32::new(0x33),
             login: (AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX)),
             thp_disabled: AtomicBool::new(false),
             stopping: AtomicI32::new(0),

@@ -12,6 +12,9 @@ use abi::signal::{SigSet, SigStack};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+/// How late the first task's timers may be, nanoseconds.
+const INITIAL_SLACK_NS: u64 = 50_000;
+
 /// What CLONE_FS shares: root, working directory, umask.
 pub struct FsContext {
     pub inner: RwLock<FsPaths>,
@@ -121,6 +124,8 @@ pub struct Task {
     pub minor_faults: AtomicU64,
     pub major_faults: AtomicU64,
     pub timer_slack_ns: AtomicU64,
+    /// What a task goes back to: its parent's at the fork.
+    pub default_slack_ns: AtomicU64,
     pub policy: AtomicU32,
     pub rt_priority: AtomicU32,
     pub reset_on_fork: AtomicBool,
@@ -191,7 +196,8 @@ impl Task {
             start_ns: crate::time::monotonic_ns(),
             minor_faults: AtomicU64::new(0),
             major_faults: AtomicU64::new(0),
-            timer_slack_ns: AtomicU64::new(50_000),
+            timer_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
+            default_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
             policy: AtomicU32::new(0),
             rt_priority: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),

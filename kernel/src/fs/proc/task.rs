@@ -7,6 +7,7 @@ use crate::mm::Mm;
 use crate::task::{Pid, Task, pids};
 use crate::vfs::{self, File, FileOps, InodeKind, Path, PollEvents, Sink, Source};
 use abi::errno::Errno;
+use abi::fs::{SEEK_CUR, SEEK_SET};
 use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -219,14 +220,15 @@ impl TaskDir {
                 Ok(task.group.login.1.load(Relaxed).to_string().into_bytes())
             }),
             b"personality" => self.private(|task| Ok(format!("{:08x}\n", task.personality.load(Relaxed)).into_bytes())),
-            b"coredump_filter" => Node::fixed("00000033\n"),
+            b"coredump_filter" => coredump_filter(weak()),
             b"oom_score" => Node::fixed("0\n"),
-            b"oom_score_adj" | b"oom_adj" => oom_score_adj(weak()),
+            b"oom_score_adj" => oom_score_adj(weak()),
+            b"oom_adj" => oom_adj(weak()),
             b"schedstat" => self.text(|task| {
                 let ran = task.sched.utime_ns.load(Relaxed) + task.sched.stime_ns.load(Relaxed);
                 Ok(format!("{ran} 0 {}\n", task.sched.voluntary_switches.load(Relaxed)).into_bytes())
             }),
-            b"timerslack_ns" => self.text(|task| Ok(format!("{}\n", task.timer_slack_ns.load(Relaxed)).into_bytes())),
+            b"timerslack_ns" => timer_slack(weak()),
             b"wchan" => Node::fixed("0"),
             b"stack" => self.private(|_| Ok(Vec::new())),
             b"syscall" => self.private(|task| match task.in_syscall.load(Relaxed) {
@@ -377,23 +379,104 @@ fn login_uid(task: Weak<Task>) -> Node {
     )
 }
 
+/// fs/proc/base.c:timerslack_ns_write(): 0 is the default; CAP_SYS_NICE for other processes.
+fn timer_slack(task: Weak<Task>) -> Node {
+    let read = task.clone();
+    let may = |task: &Task| -> Result<()> {
+        let caller = super::current()?;
+        if caller.pid() != task.pid() && !caller.capable(abi::cap::CAP_SYS_NICE) {
+            return err(Errno::EPERM);
+        }
+        Ok(())
+    };
+    Node::setting(
+        move || {
+            let task = alive(&read)?;
+            may(&task)?;
+            Ok(format!("{}\n", task.timer_slack_ns.load(Relaxed)).into_bytes())
+        },
+        move |bytes| {
+            let task = alive(&task)?;
+            may(&task)?;
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let slack: u64 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+            let slack = if slack == 0 {
+                task.default_slack_ns.load(Relaxed)
+            } else {
+                slack
+            };
+            task.timer_slack_ns.store(slack, Relaxed);
+            Ok(())
+        },
+    )
+    .mode(0o666)
+}
+
+/// Which areas a core dump holds: MMF_DUMP_* bits, kept for programs that ask.
+fn coredump_filter(task: Weak<Task>) -> Node {
+    let read = task.clone();
+    Node::setting(
+        move || {
+            let bits = alive(&read)?.group.coredump_filter.load(Relaxed);
+            Ok(format!("{bits:08x}\n").into_bytes())
+        },
+        move |bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let text = text.trim();
+            let parsed = match text.strip_prefix("0x") {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => text.parse(),
+            };
+            let bits = parsed.map_err(|_| Errno::EINVAL)?;
+            let group = &alive(&task)?.group;
+            group.coredump_filter.store(bits & 0x1ff, Relaxed);
+            Ok(())
+        },
+    )
+}
+
+/// oom_adj is the older scale, -17 to 15, of oom_score_adj: fs/proc/base.c:oom_adj_write().
+fn oom_adj(task: Weak<Task>) -> Node {
+    let read = task.clone();
+    Node::setting(
+        move || {
+            let adj = alive(&read)?.group.oom_score_adj.load(Relaxed);
+            let old = if adj == 1000 { 15 } else { adj * 17 / 1000 };
+            Ok(format!("{old}\n").into_bytes())
+        },
+        move |bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+            let old: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+            match old {
+                15 => set_oom_score_adj(&task, 1000),
+                -17..=14 => set_oom_score_adj(&task, old * 1000 / 17),
+                _ => err(Errno::EINVAL),
+            }
+        },
+    )
+}
+
+fn set_oom_score_adj(task: &Weak<Task>, value: i32) -> Result<()> {
+    let task = alive(task)?;
+    let lower = value < task.group.oom_score_adj.load(Relaxed);
+    if lower && !super::current()?.capable(abi::task::CAP_SYS_RESOURCE) {
+        return err(Errno::EACCES);
+    }
+    task.group.oom_score_adj.store(value, Relaxed);
+    Ok(())
+}
+
 fn oom_score_adj(task: Weak<Task>) -> Node {
     let read = task.clone();
     Node::setting(
         move || Ok(format!("{}\n", alive(&read)?.group.oom_score_adj.load(Relaxed)).into_bytes()),
         move |bytes| {
-            let task = alive(&task)?;
             let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
             let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
             if !(-1000..=1000).contains(&value) {
                 return err(Errno::EINVAL);
             }
-            let lower = value < task.group.oom_score_adj.load(Relaxed);
-            if lower && !super::current()?.capable(abi::task::CAP_SYS_RESOURCE) {
-                return err(Errno::EACCES);
-            }
-            task.group.oom_score_adj.store(value, Relaxed);
-            Ok(())
+            set_oom_score_adj(&task, value)
         },
     )
 }
@@ -442,6 +525,14 @@ struct MemFile(Arc<Mm>);
 impl FileOps for MemFile {
     fn seekable(&self) -> bool {
         true
+    }
+
+    /// fs/proc/base.c:mem_lseek(): memory has no end.
+    fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
+        match whence {
+            SEEK_SET | SEEK_CUR => vfs::file_seek(file, offset, whence),
+            _ => err(Errno::EINVAL),
+        }
     }
 
     fn read(&self, _file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
