@@ -90,11 +90,13 @@ const RWF_KNOWN: RwfFlags = RwfFlags::RWF_HIPRI
 /// fs/read_write.c:kiocb_set_rw_flags(). Files here don't promise not to wait, so RWF_NOWAIT is EOPNOTSUPP.
 fn rw_flags(flags: u32) -> Result<RwfFlags> {
     let flags = RwfFlags::from_bits_retain(flags);
-    if RWF_KNOWN.contains(flags) && !flags.contains(RwfFlags::RWF_APPEND | RwfFlags::RWF_NOAPPEND) {
-        Ok(flags)
-    } else {
-        err(Errno::EOPNOTSUPP)
+    if !RWF_KNOWN.contains(flags) {
+        return err(Errno::EOPNOTSUPP);
     }
+    if flags.contains(RwfFlags::RWF_APPEND | RwfFlags::RWF_NOAPPEND) {
+        return err(Errno::EINVAL);
+    }
+    Ok(flags)
 }
 
 /// Position -1 is the file's own.

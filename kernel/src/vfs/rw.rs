@@ -43,6 +43,14 @@ fn check_range(addr: u64, len: usize) -> Result<()> {
     }
 }
 
+/// EINVAL where positions would leave their type: fs/read_write.c:rw_verify_area().
+fn check_end(at: u64, len: usize) -> Result<()> {
+    match i64::try_from(at.saturating_add(len as u64)) {
+        Ok(_) => Ok(()),
+        Err(_) => err(Errno::EINVAL),
+    }
+}
+
 impl File {
     /// Holds the position, where the file has one; may sleep.
     pub fn lock_position(&self) -> Option<MutexGuard<'_, ()>> {
@@ -56,12 +64,13 @@ impl File {
         }
         let done = match at {
             Some(mut at) => {
-                self.check_position(at)?;
+                self.check_position(at, sink.remaining())?;
                 self.ops().read(self, sink, &mut at)?
             }
             None => {
                 let held = self.lock_position();
                 let mut position = self.position();
+                check_end(position, sink.remaining())?;
                 let done = self.ops().read(self, sink, &mut position)?;
                 if held.is_some() {
                     self.set_position(position);
@@ -82,12 +91,13 @@ impl File {
         }
         let done = match at {
             Some(mut at) => {
-                self.check_position(at)?;
+                self.check_position(at, source.remaining())?;
                 self.ops().write(self, source, &mut at)?
             }
             None => {
                 let held = self.lock_position();
                 let mut position = self.position();
+                check_end(position, source.remaining())?;
                 let done = self.ops().write(self, source, &mut position)?;
                 if held.is_some() {
                     self.set_position(position);
@@ -113,12 +123,12 @@ impl File {
         self.inode().sync(data_only)
     }
 
-    fn check_position(&self, at: u64) -> Result<()> {
+    fn check_position(&self, at: u64, len: usize) -> Result<()> {
         if i64::try_from(at).is_err() {
             return err(Errno::EINVAL);
         }
         if self.ops().seekable() {
-            Ok(())
+            check_end(at, len)
         } else {
             err(Errno::ESPIPE)
         }

@@ -12,6 +12,13 @@ int main(void)
     V(ftruncate(f, LONG_MAX));
     V(pread(f, b, 8, 1L << 50));
     V(ftruncate(f, 0));
+    V(pread(f, b, 8, LONG_MAX));
+    V(pread(f, b, 8, LONG_MAX - 5));
+    V(pwrite(f, b, 8, LONG_MAX - 5));
+    V(read(f, b, 1));
+    V(write(f, b, 1));
+    V(lseek(f, 1, SEEK_CUR));
+    V(lseek(f, 0, SEEK_SET));
     futimens(f, ts);
     V(pread(f, b, 0, 0));
     fstat(f, &st);
