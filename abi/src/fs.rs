@@ -196,6 +196,17 @@ abi_struct! {
         pub _pad1: u32,
     }
 
+    /// `struct fsxattr`.
+    pub struct Fsxattr [28] {
+        /// `FS_XFLAG_`.
+        pub fsx_xflags: u32,
+        pub fsx_extsize: u32,
+        pub fsx_nextents: u32,
+        pub fsx_projid: u32,
+        pub fsx_cowextsize: u32,
+        pub _pad: [u8; 8],
+    }
+
     /// `struct f_owner_ex`.
     pub struct FOwnerEx [8] {
         /// One of [`F_OWNER`].

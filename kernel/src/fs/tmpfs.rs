@@ -9,7 +9,7 @@ use crate::vfs::{
     RenameFlags, SetAttr, StatFs,
 };
 use abi::errno::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{InodeFlags, OpenFlags};
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -159,6 +159,7 @@ impl TmpFs {
             body,
             xattrs: Lock::new(Rank::LEAF, BTreeMap::new()),
             seals: AtomicU32::new(abi::fs::F_SEAL_SEAL),
+            flags: AtomicU32::new(0),
         }))
     }
 
@@ -277,7 +278,15 @@ pub struct TmpInode {
     xattrs: Lock<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Only a memfd may lift F_SEAL_SEAL, when it is made.
     seals: AtomicU32,
+    /// FS_*_FL.
+    flags: AtomicU32,
 }
+
+/// mm/shmem.c: SHMEM_FL_USER_MODIFIABLE, SHMEM_FL_INHERITED.
+const KEPT_FLAGS: InodeFlags = InodeFlags::FS_IMMUTABLE_FL
+    .union(InodeFlags::FS_APPEND_FL)
+    .union(INHERITED_FLAGS);
+const INHERITED_FLAGS: InodeFlags = InodeFlags::FS_NODUMP_FL.union(InodeFlags::FS_NOATIME_FL);
 
 /// Bytes per entry that a directory's size shows: mm/shmem.c BOGO_DIRENT_SIZE.
 const DIRENT_SIZE: u64 = 20;
@@ -341,6 +350,20 @@ impl Inode for TmpInode {
         self.kind
     }
 
+    fn flags(&self) -> Option<InodeFlags> {
+        Some(InodeFlags::from_bits_retain(
+            self.flags.load(Ordering::Relaxed),
+        ))
+    }
+
+    fn set_flags(&self, flags: InodeFlags) -> Result<()> {
+        if !KEPT_FLAGS.contains(flags) {
+            return err(Errno::EOPNOTSUPP);
+        }
+        self.flags.store(flags.bits(), Ordering::Relaxed);
+        Ok(())
+    }
+
     fn seals(&self) -> Option<&AtomicU32> {
         matches!(self.body, Body::File(_)).then_some(&self.seals)
     }
@@ -369,6 +392,8 @@ impl Inode for TmpInode {
             return err(Errno::EEXIST);
         }
         let inode = self.fs()?.make(new)?;
+        let inherited = self.flags.load(Ordering::Relaxed) & INHERITED_FLAGS.bits();
+        inode.flags.store(inherited, Ordering::Relaxed);
         dir.lock().insert(name, inode.clone());
         if new.kind == InodeKind::Directory {
             self.add_links(1);

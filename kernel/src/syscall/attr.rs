@@ -198,6 +198,7 @@ pub fn ftruncate(cx: &mut Context, fd: Fd, len: i64) -> Result<()> {
     if file.inode().kind() != InodeKind::Regular || !file.writable() || !file.ops().seekable() {
         return err(Errno::EINVAL);
     }
+    crate::vfs::flags::check_append(&**file.inode())?;
     limit_size(file.inode(), len)?;
     attr::set_size(&cx.task.cred(), file.path(), file.inode(), len)
 }

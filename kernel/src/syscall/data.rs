@@ -3,7 +3,10 @@
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::user::UserPtr;
-use crate::vfs::{File, InodeKind, Sink, Source, limit_size, lock_inode, mount, notify};
+use crate::vfs::{
+    File, Inode, InodeKind, Sink, Source, flags as inode_flags, limit_size, lock_inode, mount,
+    notify,
+};
 use abi::errno::Errno;
 use abi::fs::{
     FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, SyncRangeFlags,
@@ -90,6 +93,10 @@ pub fn fallocate(cx: &mut Context, fd: Fd, mode: u32, offset: i64, len: i64) -> 
     }
     if !file.writable() {
         return err(Errno::EBADF);
+    }
+    let inode: &dyn Inode = &**file.inode();
+    if !what.is_empty() && inode_flags::is_append(inode) || inode_flags::is_immutable(inode) {
+        return err(Errno::EPERM);
     }
     match file.inode().kind() {
         InodeKind::Regular => {}

@@ -8,7 +8,7 @@ use crate::task::pids;
 use crate::user::UserPtr;
 use crate::vfs::locks::{self, Owner, Record};
 use crate::vfs::perm::is_owner;
-use crate::vfs::{File, FileOwner, InodeKind, lease, memfd};
+use crate::vfs::{File, FileOwner, InodeKind, flags, lease, memfd};
 use abi::errno::Errno;
 use abi::fs::*;
 use std::sync::Arc;
@@ -78,6 +78,9 @@ fn set_flags(cx: &Context, file: &Arc<File>, fd: Fd, arg: u32) -> Result<()> {
     let old = file.flags();
     let gains_noatime = new.contains(OpenFlags::O_NOATIME) && !old.contains(OpenFlags::O_NOATIME);
     if gains_noatime && !is_owner(&cx.task.cred(), &file.inode().metadata()?) {
+        return err(Errno::EPERM);
+    }
+    if (new ^ old).contains(OpenFlags::O_APPEND) && flags::is_append(&**file.inode()) {
         return err(Errno::EPERM);
     }
     let flags = old.difference(OpenFlags::SETFL_MASK) | new;
@@ -294,6 +297,18 @@ pub fn ioctl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<u64> {
             UserPtr::new(arg).write(&(left as i32))?;
             Ok(0)
         }
+        FS_IOC_GETFLAGS => {
+            UserPtr::new(arg).write(&flags::get(&file)?)?;
+            Ok(0)
+        }
+        FS_IOC_SETFLAGS => {
+            let new = UserPtr::<u32>::new(arg).read()?;
+            flags::set(&cx.task, &file, new).map(|()| 0)
+        }
+        FS_IOC_FSGETXATTR => flags::get_extended(&file, UserPtr::new(arg)).map(|()| 0),
+        FS_IOC_FSSETXATTR => flags::set_extended(&cx.task, &file, UserPtr::new(arg)).map(|()| 0),
+        FIBMAP if regular => err(Errno::EINVAL),
+        FS_IOC_FIEMAP if regular => err(Errno::EOPNOTSUPP),
         FICLONE | FICLONERANGE | FIDEDUPERANGE => err(Errno::EOPNOTSUPP),
         _ => file.ops().ioctl(&file, cx, cmd, arg),
     }

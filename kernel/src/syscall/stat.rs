@@ -6,6 +6,7 @@ use crate::user::UserPtr;
 use crate::vfs::perm::{inode_permission, path_permission};
 use crate::vfs::{Actor, InodeKind, LookupFlags, Metadata, Mount, Path, lookup, lookup_as};
 use abi::errno::Errno;
+use abi::fs::InodeFlags;
 use abi::fs::{
     AT_FDCWD, AccessMode, AtFlags, STATX__RESERVED, Stat, Statfs, Statx, StatxAttr, StatxMask,
     StatxTimestamp, major, minor,
@@ -98,6 +99,12 @@ fn stamp(time: Timespec) -> StatxTimestamp {
     }
 }
 
+const FLAG_ATTRIBUTES: [(InodeFlags, StatxAttr); 3] = [
+    (InodeFlags::FS_APPEND_FL, StatxAttr::STATX_ATTR_APPEND),
+    (InodeFlags::FS_IMMUTABLE_FL, StatxAttr::STATX_ATTR_IMMUTABLE),
+    (InodeFlags::FS_NODUMP_FL, StatxAttr::STATX_ATTR_NODUMP),
+];
+
 pub fn statx(
     cx: &mut Context,
     dirfd: Fd,
@@ -125,6 +132,13 @@ pub fn statx(
     filled.set(StatxMask::STATX_BTIME, meta.btime.is_some());
     let mut attributes = StatxAttr::empty();
     attributes.set(StatxAttr::STATX_ATTR_MOUNT_ROOT, place.is_mount_root());
+    let mut known = StatxAttr::STATX_ATTR_MOUNT_ROOT;
+    if let Some(flags) = place.inode().flags() {
+        for (flag, attribute) in FLAG_ATTRIBUTES {
+            attributes.set(attribute, flags.contains(flag));
+            known |= attribute;
+        }
+    }
     let unique = mask & StatxMask::STATX_MNT_ID_UNIQUE.bits() != 0;
     if unique {
         filled = filled.difference(StatxMask::STATX_MNT_ID) | StatxMask::STATX_MNT_ID_UNIQUE;
@@ -133,7 +147,7 @@ pub fn statx(
         stx_mask: filled.bits(),
         stx_blksize: meta.blksize,
         stx_attributes: attributes.bits(),
-        stx_attributes_mask: StatxAttr::STATX_ATTR_MOUNT_ROOT.bits(),
+        stx_attributes_mask: known.bits(),
         stx_nlink: meta.nlink,
         stx_uid: meta.uid,
         stx_gid: meta.gid,

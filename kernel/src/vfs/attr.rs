@@ -22,6 +22,7 @@ pub fn chmod(cred: &Cred, path: &Path, mode: u32) -> Result<()> {
     if inode.kind() == InodeKind::Symlink {
         return err(Errno::EOPNOTSUPP);
     }
+    super::flags::check_fixed(&*inode)?;
     let meta = inode.metadata()?;
     if !is_owner(cred, &meta) {
         return err(Errno::EPERM);
@@ -43,6 +44,7 @@ pub fn chmod(cred: &Cred, path: &Path, mode: u32) -> Result<()> {
 pub fn chown(cred: &Cred, path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     path.mount.want_write()?;
     let inode = path.inode();
+    super::flags::check_fixed(&*inode)?;
     let meta = inode.metadata()?;
     let owner = meta.uid == cred.fsuid;
     let privileged = cred.capable(CAP_CHOWN);
@@ -95,6 +97,11 @@ pub fn set_times(
     path.mount.want_write()?;
     let inode = path.inode();
     let meta = inode.metadata()?;
+    if !both_now {
+        super::flags::check_fixed(&*inode)?;
+    } else if super::flags::is_immutable(&*inode) {
+        return err(Errno::EPERM);
+    }
     if both_now {
         if !is_owner(cred, &meta) {
             inode_permission(cred, &*inode, MAY_WRITE)?;
@@ -121,6 +128,7 @@ pub fn truncate(cred: &Cred, path: &Path, size: u64) -> Result<()> {
     }
     path.mount.want_write()?;
     path_permission(cred, path, MAY_WRITE)?;
+    super::flags::check_append(&*inode)?;
     super::access::check_not_running(&inode)?;
     super::lease::break_for(&inode, true, false)?;
     super::limit_size(&inode, size)?;

@@ -136,6 +136,7 @@ pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Res
         if !Arc::ptr_eq(&dir.mount, &old.mount) {
             return err(Errno::EXDEV);
         }
+        super::flags::check_fixed(&*target)?;
         if target.kind() == InodeKind::Directory {
             return err(Errno::EPERM);
         }

@@ -4,7 +4,7 @@ use super::{DirSink, FileOps, Path};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
 use abi::errno::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{InodeFlags, OpenFlags};
 use abi::time::Timespec;
 use std::any::Any;
 use std::sync::Arc;
@@ -333,6 +333,16 @@ pub trait Inode: Send + Sync + Any {
     /// The seals of a file that can have some: F_SEAL_* bits, changed by the VFS alone.
     fn seals(&self) -> Option<&AtomicU32> {
         None
+    }
+
+    /// Flags of chattr; None where there are none.
+    fn flags(&self) -> Option<InodeFlags> {
+        None
+    }
+
+    /// Sets them all, checked for permission by the caller. EOPNOTSUPP for those that aren't kept.
+    fn set_flags(&self, _flags: InodeFlags) -> Result<()> {
+        err(Errno::ENOTTY)
     }
 
     /// The whole as its own type.

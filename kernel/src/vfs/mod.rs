@@ -10,6 +10,7 @@ pub mod device;
 mod fasync;
 mod fdtable;
 mod file;
+pub mod flags;
 mod inode;
 pub mod inotify;
 pub mod lease;
@@ -54,6 +55,7 @@ pub use walk::{Actor, LookupFlags, Walk, dirfd_path, lookup, lookup_as};
 
 use crate::error::{Result, err};
 use abi::errno::Errno;
+use abi::fs::InodeFlags;
 use abi::mount::MountFlags;
 use std::sync::Arc;
 
@@ -88,7 +90,7 @@ pub fn touch_atime(path: &Path, inode: &Arc<dyn Inode>) {
     let skipped = flags.contains(MountFlags::MS_NOATIME)
         || (flags.contains(MountFlags::MS_NODIRATIME) && inode.kind() == InodeKind::Directory)
         || path.mount.read_only();
-    if !skipped {
+    if !skipped && !flags::of(&**inode).contains(InodeFlags::FS_NOATIME_FL) {
         inode.touch_accessed(flags.contains(MountFlags::MS_RELATIME));
     }
 }

@@ -194,6 +194,12 @@ fn open_checked(actor: &Actor, place: &Path, how: How, created: bool) -> Result<
     if !created {
         path_permission(&actor.cred, place, how.access())?;
     }
+    if super::flags::is_append(&*inode)
+        && (how.flags.writable() && !how.flags.contains(OpenFlags::O_APPEND)
+            || how.flags.contains(OpenFlags::O_TRUNC))
+    {
+        return err(Errno::EPERM);
+    }
     if how.flags.contains(OpenFlags::O_NOATIME) && !is_owner(&actor.cred, &inode.metadata()?) {
         return err(Errno::EPERM);
     }

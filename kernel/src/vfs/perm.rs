@@ -34,6 +34,9 @@ pub fn generic_permission(cred: &Cred, meta: &Metadata, mask: u32) -> Result<()>
 
 /// Whether `cred` may access `inode` as `mask` (MAY_*) says. EACCES.
 pub fn inode_permission(cred: &Cred, inode: &dyn Inode, mask: u32) -> Result<()> {
+    if mask & MAY_WRITE != 0 && super::flags::is_immutable(inode) {
+        return err(Errno::EPERM);
+    }
     if let Some(answer) = inode.permission(mask) {
         return answer;
     }

@@ -63,10 +63,12 @@ fn place(
 /// fs/namei.c:may_delete(). EACCES, EPERM in sticky directories, ENOTDIR, EISDIR.
 fn may_delete(actor: &Actor, dir: &dyn Inode, victim: &Arc<dyn Inode>, as_dir: bool) -> Result<()> {
     inode_permission(&actor.cred, dir, MAY_WRITE | MAY_EXEC)?;
+    super::flags::check_append(dir)?;
     let meta = dir.metadata()?;
     if meta.mode & abi::fs::S_ISVTX != 0 {
         check_sticky(&actor.cred, &meta, &victim.metadata()?)?;
     }
+    super::flags::check_fixed(&**victim)?;
     match (as_dir, victim.kind() == InodeKind::Directory) {
         (true, false) => err(Errno::ENOTDIR),
         (false, true) => err(Errno::EISDIR),

@@ -10,6 +10,7 @@ use abi::errno::Errno;
 fn check(cred: &Cred, path: &Path, name: &[u8], write: bool) -> Result<()> {
     if write {
         path.mount.want_write()?;
+        super::flags::check_fixed(&*path.inode())?;
     }
     let inode = path.inode();
     let admin = cred.capable(CAP_SYS_ADMIN);

@@ -7,7 +7,7 @@ use crate::mm::pagecache::Mapping;
 use crate::sync::{Lock, Rank};
 use crate::vfs::{FileOps, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, TimeSet};
 use abi::errno::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{InodeFlags, OpenFlags};
 use std::any::Any;
 use std::sync::{Arc, Weak};
 
@@ -369,6 +369,15 @@ impl Inode for OvlInode {
 
     fn max_size(&self) -> u64 {
         self.real().max_size()
+    }
+
+    fn flags(&self) -> Option<InodeFlags> {
+        // What a lower layer doesn't keep, the upper one does after copying up.
+        Some(self.real().flags().unwrap_or(InodeFlags::empty()))
+    }
+
+    fn set_flags(&self, flags: InodeFlags) -> Result<()> {
+        self.copy_up(true)?.set_flags(flags)
     }
 
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
