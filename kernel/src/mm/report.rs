@@ -78,6 +78,11 @@ impl Mm {
         let Some(vma) = inner.vmas.find(addr) else {
             return err(Errno::EFAULT);
         };
+        // An anonymous page that is only read will never change (get_futex_key()).
+        let dead = vma.mapping().is_none() && !vma.flags.contains(VmFlags::WRITE);
+        if dead || !vma.flags.intersects(VmFlags::READ | VmFlags::WRITE) {
+            return err(Errno::EFAULT);
+        }
         Ok(match vma.mapping() {
             Some((mapping, offset)) if vma.flags.contains(VmFlags::MAYSHARE) => FutexKey::Shared {
                 mapping: mapping.id(),

@@ -104,6 +104,25 @@ pub fn futex(
             futex::lock_pi(&task, addr, private, timeout.as_ref(), false)?;
             Ok(0)
         }
+        f::FUTEX_WAIT_REQUEUE_PI => {
+            let at = read_timeout(UserPtr::new(timeout))?;
+            let entry = WaitEntry {
+                addr,
+                private,
+                value,
+            };
+            let timeout = absolute(realtime, at);
+            futex::wait_requeue_pi(&task, entry, addr2, timeout.as_ref()).map(|()| 0)
+        }
+        f::FUTEX_CMP_REQUEUE_PI => count(futex::requeue_pi(
+            &task,
+            addr,
+            addr2,
+            private,
+            value as i32,
+            value2,
+            value3,
+        )?),
         f::FUTEX_TRYLOCK_PI => futex::lock_pi(&task, addr, private, None, true).map(|()| 0),
         f::FUTEX_UNLOCK_PI => futex::unlock_pi(&task, addr, private).map(|()| 0),
         _ => err(Errno::ENOSYS),
@@ -142,26 +161,105 @@ pub fn futex_waitv(
     if flags != 0 || count == 0 || count > f::FUTEX_WAITV_MAX || waiters.is_null() {
         return err(Errno::EINVAL);
     }
-    if !timeout.is_null() && clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME {
+    let timeout = read_absolute(timeout, clock)?;
+    let entries = read_entries(waiters, count)?;
+    let words: Vec<_> = entries.into_iter().map(|(word, _)| word).collect();
+    futex::wait_many(&cx.task, &words, timeout.as_ref())
+}
+
+/// A moment of CLOCK_MONOTONIC or CLOCK_REALTIME; other clocks are EINVAL.
+fn read_absolute(timeout: UserPtr<Timespec>, clock: i32) -> Result<Option<Timeout>> {
+    if timeout.is_null() {
+        return Ok(None);
+    }
+    if clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME {
         return err(Errno::EINVAL);
     }
-    let at = read_timeout(timeout)?;
-    let timeout = absolute(clock == CLOCK_REALTIME, at);
+    Ok(absolute(clock == CLOCK_REALTIME, read_timeout(timeout)?))
+}
+
+/// Whether a word of these flags is private. EINVAL but for words of 32 bits on no node of choice.
+fn check_flags(flags: Futex2Flags) -> Result<bool> {
+    if flags.difference(Futex2Flags::FUTEX2_PRIVATE) != Futex2Flags::FUTEX2_SIZE_U32 {
+        return err(Errno::EINVAL);
+    }
+    Ok(flags.contains(Futex2Flags::FUTEX2_PRIVATE))
+}
+
+/// Values and masks are as wide as the word. EINVAL.
+fn narrow(value: u64) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Errno::EINVAL.into())
+}
+
+/// kernel/futex/syscalls.c:futex_parse_waitv().
+fn read_entries(
+    waiters: UserPtr<FutexWaitv>,
+    count: usize,
+) -> Result<Vec<(WaitEntry, Futex2Flags)>> {
     let mut entries = Vec::with_capacity(count);
     for waiter in waiters.read_array(count)? {
         let flags = Futex2Flags::from_bits_retain(waiter.flags);
-        let size = flags.difference(Futex2Flags::FUTEX2_PRIVATE);
-        if size != Futex2Flags::FUTEX2_SIZE_U32 || waiter._reserved != 0 {
+        let private = check_flags(flags)?;
+        if waiter._reserved != 0 {
             return err(Errno::EINVAL);
         }
-        let Ok(value) = u32::try_from(waiter.val) else {
-            return err(Errno::EINVAL);
-        };
-        entries.push(WaitEntry {
+        let word = WaitEntry {
             addr: waiter.uaddr,
-            private: flags.contains(Futex2Flags::FUTEX2_PRIVATE),
-            value,
-        });
+            private,
+            value: narrow(waiter.val)?,
+        };
+        entries.push((word, flags));
     }
-    futex::wait_many(&cx.task, &entries, timeout.as_ref())
+    Ok(entries)
+}
+
+pub fn futex_wake(
+    cx: &mut Context,
+    addr: u64,
+    mask: u64,
+    count: i32,
+    flags: u32,
+) -> Result<usize> {
+    let private = check_flags(Futex2Flags::from_bits_retain(flags))?;
+    let mask = narrow(mask)?;
+    if count == 0 && mask != 0 {
+        // Here none means none; FUTEX_WAKE wakes one.
+        return futex::check(&cx.task, addr, private).map(|()| 0);
+    }
+    futex::wake(&cx.task, addr, private, count, mask)
+}
+
+pub fn futex_wait(
+    cx: &mut Context,
+    addr: u64,
+    value: u64,
+    mask: u64,
+    flags: u32,
+    timeout: UserPtr<Timespec>,
+    clock: i32,
+) -> Result<()> {
+    let private = check_flags(Futex2Flags::from_bits_retain(flags))?;
+    let (value, mask) = (narrow(value)?, narrow(mask)?);
+    let timeout = read_absolute(timeout, clock)?;
+    futex::wait(&cx.task, addr, private, value, mask, timeout.as_ref())
+}
+
+pub fn futex_requeue(
+    cx: &mut Context,
+    waiters: UserPtr<FutexWaitv>,
+    flags: u32,
+    wake: i32,
+    moved: i32,
+) -> Result<usize> {
+    if flags != 0 || waiters.is_null() {
+        return err(Errno::EINVAL);
+    }
+    let entries = read_entries(waiters, 2)?;
+    let ((from, flags), (to, others)) = (entries[0], entries[1]);
+    if flags != others {
+        return err(Errno::EINVAL);
+    }
+    let expected = Some(from.value);
+    let task = cx.task.clone();
+    futex::requeue(&task, from.addr, to.addr, from.private, wake, moved, expected)
 }

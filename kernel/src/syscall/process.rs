@@ -84,7 +84,8 @@ pub fn clone3(cx: &mut Context, args: UserPtr<u8>, size: usize) -> Result<Pid> {
         || (args.set_tid == 0) != (args.set_tid_size == 0)
         || args.exit_signal & !CSIGNAL != 0
         || (args.exit_signal != 0 && !valid(args.exit_signal as i32))
-        || (flags.contains(CloneFlags::CLONE_INTO_CGROUP) && args.cgroup > i32::MAX as u64)
+        || (flags.contains(CloneFlags::CLONE_INTO_CGROUP)
+            && (size < CLONE_ARGS_SIZE_VER2 || args.cgroup > i32::MAX as u64))
     {
         return err(Errno::EINVAL);
     }

@@ -310,8 +310,11 @@ const SCHED: &[Row] = rows! {
     SYS_SCHED_GET_PRIORITY_MAX => super::sched::sched_get_priority_max, Full;
     SYS_SCHED_GET_PRIORITY_MIN => super::sched::sched_get_priority_min, Full;
     SYS_SCHED_RR_GET_INTERVAL => super::sched::sched_rr_get_interval, Full;
-    SYS_FUTEX => super::futex::futex, Partial, "no FUTEX_WAIT_REQUEUE_PI, no priority boost of lock owners";
+    SYS_FUTEX => super::futex::futex, Partial, "no priority boost of lock owners";
     SYS_FUTEX_WAITV => super::futex::futex_waitv, Full;
+    SYS_FUTEX_WAKE => super::futex::futex_wake, Full;
+    SYS_FUTEX_WAIT => super::futex::futex_wait, Full;
+    SYS_FUTEX_REQUEUE => super::futex::futex_requeue, Full;
 };
 
 // Pipes, events, polling

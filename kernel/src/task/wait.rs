@@ -130,7 +130,8 @@ pub fn wait(task: &Arc<Task>, who: &Who, options: WaitFlags) -> Result<Option<Re
             if !eligible(task, child, who, options) {
                 continue;
             }
-            any = true;
+            // The dead have nothing but their end to tell.
+            any |= options.contains(WaitFlags::WEXITED) || child.inner.lock().zombie.is_none();
             if let Some(report) = consider(task, child, options) {
                 return Some(Ok(Some(report)));
             }

@@ -1,6 +1,6 @@
 //! memfd_create(2): tmpfs files without a name, and the seals that limit what may be done to them (mm/memfd.c).
 
-use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode, open_path};
+use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode};
 use crate::error::{Result, err};
 use crate::fs::tmpfs::{Options, TmpFs};
 use abi::errno::Errno;
@@ -145,7 +145,8 @@ pub fn create(name: &[u8], flags: MfdFlags) -> Result<(Arc<File>, OpenFlags)> {
         seals.store(start.bits(), Ordering::Relaxed);
     }
     let mut install = OpenFlags::O_RDWR | OpenFlags::O_LARGEFILE;
-    let file = open_path(&path, install)?;
+    // Not counted among the file's writers: it may be executed all the same, as in Linux.
+    let file = File::new(path.clone(), path.inode().open(install)?, install);
     install.set(OpenFlags::O_CLOEXEC, flags.contains(MfdFlags::MFD_CLOEXEC));
     Ok((file, install))
 }

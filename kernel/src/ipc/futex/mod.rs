@@ -12,12 +12,13 @@ mod wait;
 mod word;
 
 pub use ops::{requeue, wake, wake_op};
-pub use pi::{lock_pi, unlock_pi};
+pub use pi::{lock_pi, requeue_pi, unlock_pi, wait_requeue_pi};
 pub use robust::exit_robust_list;
 pub use wait::{Timeout, WaitEntry, wait, wait_many};
 
 use crate::error::{Result, err};
 use crate::mm::Mm;
+use crate::task::Task;
 use abi::errno::Errno;
 use std::sync::Arc;
 use table::Key;
@@ -27,6 +28,12 @@ pub fn wake_one_at(mm: &Arc<Mm>, addr: u64) {
     if let Ok(key) = key_of(mm, addr, false) {
         ops::wake_key(key, 1, !0);
     }
+}
+
+/// Whether there can be a futex at `addr`. EINVAL, EFAULT.
+pub fn check(task: &Task, addr: u64, private: bool) -> Result<()> {
+    let mm = task.mm().ok_or(Errno::EFAULT)?;
+    key_of(&mm, addr, private).map(|_| ())
 }
 
 /// EINVAL when misaligned, EFAULT when nothing can be there.

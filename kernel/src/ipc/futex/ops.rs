@@ -24,7 +24,7 @@ pub fn wake(task: &Task, addr: u64, private: bool, count: i32, bitset: u32) -> R
     }
     let key = key_of(&mm_of(task)?, addr, private)?;
     let mut table = table::lock();
-    if table.waiters(key).iter().any(|w| w.pi) {
+    if table.waiters(key).iter().any(|w| w.is_reserved()) {
         return err(Errno::EINVAL);
     }
     Ok(table.wake(key, count.max(1) as usize, bitset))
@@ -55,6 +55,9 @@ pub fn requeue(
             };
             match matches {
                 Some(true) => {
+                    if table.waiters(from_key).iter().any(|w| w.is_reserved()) {
+                        return err(Errno::EINVAL);
+                    }
                     let woken = table.wake(from_key, wake as usize, !0);
                     return Ok(woken + table.requeue(from_key, to_key, moved as usize));
                 }

@@ -4,7 +4,7 @@
 //! waits: all policies share the CPU fairly here, so no owner starves.
 
 use super::table::{self, Key, Table, Waiter};
-use super::wait::{Timeout, sleep};
+use super::wait::{Timeout, WaitEntry, enqueue, sleep};
 use super::{key_of, word};
 use crate::error::{Error, Result, err};
 use crate::mm::Mm;
@@ -53,7 +53,7 @@ pub fn lock_pi(
             }
         };
         match waiter {
-            Some(waiter) => return wait_for_lock(task, &mm, addr, key, timeout, &waiter),
+            Some(waiter) => return wait_for_lock(task, timeout, &waiter),
             None => word::fault_in(&mm, addr, true)?,
         }
     }
@@ -101,30 +101,126 @@ fn check_owner(table: &Table, task: &Task, owner: u32) -> Result<()> {
     }
 }
 
+/// After a wait that fails the lock stays marked as waited for, as in Linux: its unlock enters the kernel once.
 fn wait_for_lock(
     task: &Arc<Task>,
-    mm: &Mm,
-    addr: u64,
-    key: Key,
     timeout: Option<&Timeout>,
     waiter: &Arc<Waiter>,
 ) -> Result<()> {
-    let result = sleep(task, timeout, || waiter.is_woken().then_some(()));
-    let Err(e) = result else {
+    match sleep(task, timeout, || waiter.is_woken().then_some(())) {
+        Err(_) if !table::lock().remove(waiter) => Ok(()),
+        Err(e) if e == Errno::ERESTARTSYS => err(Errno::ERESTARTNOINTR),
+        other => other,
+    }
+}
+
+/// FUTEX_WAIT_REQUEUE_PI: waits for the word at `entry`, then for the lock at `lock` that [`requeue_pi`] moves it to. EINVAL,
+/// EAGAIN (another value, or a signal after the move), ETIMEDOUT, ERESTARTNOINTR.
+pub fn wait_requeue_pi(
+    task: &Arc<Task>,
+    entry: WaitEntry,
+    lock: u64,
+    timeout: Option<&Timeout>,
+) -> Result<()> {
+    if entry.addr == lock {
+        return err(Errno::EINVAL);
+    }
+    let mm = task.mm().ok_or_else(|| Error::new(Errno::EFAULT))?;
+    let target = key_of(&mm, lock, entry.private)?;
+    if key_of(&mm, entry.addr, entry.private)? == target {
+        return err(Errno::EINVAL);
+    }
+    let new = |key| Waiter::to_be_moved(task.clone(), key, target, lock);
+    let waiters = enqueue(task, &[entry], new)?.map_err(|_| Error::new(Errno::EAGAIN))?;
+    let waiter = &waiters[0];
+    let Err(e) = sleep(task, timeout, || waiter.is_woken().then_some(())) else {
         return Ok(());
     };
-    let mut table = table::lock();
-    if !table.remove(waiter) {
+    if !table::lock().remove(waiter) {
         return Ok(());
     }
-    if table.waiters(key).is_empty() {
-        // Nobody is left for whom an unlock would have to enter the kernel; if it can't be unmarked it does so once.
-        let _ = word::update(mm, addr, |old| Some(old & !FUTEX_WAITERS));
+    match e.errno() {
+        // The word's wait is over; to start again would be to wait for it once more.
+        Errno::ERESTARTSYS if waiter.is_pi() => err(Errno::EAGAIN),
+        Errno::ERESTARTSYS => err(Errno::ERESTARTNOINTR),
+        _ => Err(e),
     }
-    if e == Errno::ERESTARTSYS {
-        return err(Errno::ERESTARTNOINTR);
+}
+
+/// FUTEX_CMP_REQUEUE_PI: gives the lock at `lock` to the first waiter of the word at `from` if it is free, and moves up to
+/// `moved` others to it. How many. EAGAIN when the word doesn't hold `expected`, EINVAL, EFAULT, EDEADLK, ESRCH.
+pub fn requeue_pi(
+    task: &Task,
+    from: u64,
+    lock: u64,
+    private: bool,
+    wake: i32,
+    moved: i32,
+    expected: u32,
+) -> Result<usize> {
+    if wake != 1 || moved < 0 || from == lock {
+        return err(Errno::EINVAL);
     }
-    Err(e)
+    let mm = task.mm().ok_or_else(|| Error::new(Errno::EFAULT))?;
+    let (from_key, lock_key) = (key_of(&mm, from, private)?, key_of(&mm, lock, private)?);
+    if from_key == lock_key {
+        return err(Errno::EINVAL);
+    }
+    let limit = (moved as usize).saturating_add(1);
+    let mut done = 0;
+    for _ in 0..word::MAX_TRIES {
+        let missing = {
+            let mut table = table::lock();
+            match word::peek(&mm, from) {
+                Some(now) if now == expected => {
+                    let keys = (from_key, lock_key);
+                    if move_all(&mut table, &mm, lock, keys, limit, &mut done)? {
+                        return Ok(done);
+                    }
+                    (lock, true)
+                }
+                Some(_) => return err(Errno::EAGAIN),
+                None => (from, false),
+            }
+        };
+        word::fault_in(&mm, missing.0, missing.1)?;
+    }
+    err(Errno::EFAULT)
+}
+
+/// Moves waiters until `done` is `limit`. False: the lock's page must be brought in.
+fn move_all(
+    table: &mut Table,
+    mm: &Mm,
+    lock: u64,
+    (from, to): (Key, Key),
+    limit: usize,
+    done: &mut usize,
+) -> Result<bool> {
+    while *done < limit {
+        let Some(waiter) = table.waiters(from).first().cloned() else {
+            break;
+        };
+        if waiter.target != Some(to) || waiter.is_pi() {
+            return err(Errno::EINVAL);
+        }
+        match attempt(table, mm, lock, to, waiter.task.tid()) {
+            Some(Attempt::Taken) => {
+                if !table.waiters(to).is_empty() {
+                    table.owners.insert(to, waiter.task.tid());
+                }
+                table.wake_one(&waiter);
+            }
+            Some(Attempt::Owned(owner)) => {
+                check_owner(table, &waiter.task, owner)?;
+                table.owners.insert(to, owner);
+                table.move_to_lock(&waiter, to);
+            }
+            None => return Ok(false),
+        }
+        *done += 1;
+    }
+    Ok(true)
 }
 
 /// Gives the lock to the next waiter, or frees it. EPERM when the caller doesn't own it.

@@ -14,8 +14,10 @@ pub struct Waiter {
     pub task: Arc<Task>,
     pub bitset: u32,
     /// Waits for a priority-inheriting lock: woken by being given it.
-    pub pi: bool,
-    /// Address of the word in the waiter's memory.
+    pi: AtomicBool,
+    /// The priority-inheriting lock that it is to be moved to (FUTEX_WAIT_REQUEUE_PI).
+    pub target: Option<Key>,
+    /// Address of the word, or of the lock that it is to be moved to, in the waiter's memory.
     pub addr: u64,
     key: Lock<Key>,
     woken: AtomicBool,
@@ -26,7 +28,21 @@ impl Waiter {
         Arc::new(Waiter {
             task,
             bitset,
-            pi,
+            pi: AtomicBool::new(pi),
+            target: None,
+            addr,
+            key: Lock::new(Rank::LEAF, key),
+            woken: AtomicBool::new(false),
+        })
+    }
+
+    /// One that waits for a word, to be moved to the lock `target`, whose word is at `addr`.
+    pub fn to_be_moved(task: Arc<Task>, key: Key, target: Key, addr: u64) -> Arc<Waiter> {
+        Arc::new(Waiter {
+            task,
+            bitset: !0,
+            pi: AtomicBool::new(false),
+            target: Some(target),
             addr,
             key: Lock::new(Rank::LEAF, key),
             woken: AtomicBool::new(false),
@@ -35,6 +51,15 @@ impl Waiter {
 
     pub fn is_woken(&self) -> bool {
         self.woken.load(Ordering::SeqCst)
+    }
+
+    pub fn is_pi(&self) -> bool {
+        self.pi.load(Ordering::SeqCst)
+    }
+
+    /// Whether only the operations on priority-inheriting locks may wake or move it.
+    pub fn is_reserved(&self) -> bool {
+        self.is_pi() || self.target.is_some()
     }
 }
 
@@ -87,7 +112,7 @@ impl Table {
     pub fn waits_for(&self, tid: u32) -> Option<Key> {
         self.waiting
             .iter()
-            .find(|(_, list)| list.iter().any(|w| w.pi && w.task.tid() == tid))
+            .find(|(_, list)| list.iter().any(|w| w.is_pi() && w.task.tid() == tid))
             .map(|(key, _)| *key)
     }
 
@@ -114,6 +139,14 @@ impl Table {
         if self.remove(waiter) {
             finish(waiter);
         }
+    }
+
+    /// Makes `waiter`, taken off its word, one of those of the lock that it is to be moved to.
+    pub fn move_to_lock(&mut self, waiter: &Arc<Waiter>, lock: Key) {
+        self.remove(waiter);
+        *waiter.key.lock() = lock;
+        waiter.pi.store(true, Ordering::SeqCst);
+        self.add(waiter.clone());
     }
 
     /// Moves up to `count` waiters from one key to another; how many.

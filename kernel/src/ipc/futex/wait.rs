@@ -1,6 +1,6 @@
 //! FUTEX_WAIT and futex_waitv: compare and sleep.
 
-use super::table::{self, Waiter};
+use super::table::{self, Key, Waiter};
 use super::{key_of, word};
 use crate::error::{Error, Result, err};
 use crate::sched;
@@ -69,7 +69,8 @@ pub fn wait(
         private,
         value,
     };
-    let waiters = enqueue(task, &[entry], bitset)?.map_err(|_| Error::new(Errno::EAGAIN))?;
+    let new = |key| Waiter::new(task.clone(), key, addr, bitset, false);
+    let waiters = enqueue(task, &[entry], new)?.map_err(|_| Error::new(Errno::EAGAIN))?;
     let result = sleep(task, timeout, || waiters[0].is_woken().then_some(()));
     match result {
         Err(_) if !table::lock().remove(&waiters[0]) => Ok(()),
@@ -91,7 +92,8 @@ pub fn wait_many(
     entries: &[WaitEntry],
     timeout: Option<&Timeout>,
 ) -> Result<usize> {
-    let waiters = match enqueue(task, entries, !0)? {
+    let new = |key| Waiter::new(task.clone(), key, 0, !0, false);
+    let waiters = match enqueue(task, entries, new)? {
         Ok(waiters) => waiters,
         Err(Some(woken)) => return Ok(woken),
         Err(None) => return err(Errno::EAGAIN),
@@ -109,17 +111,17 @@ pub fn wait_many(
 }
 
 /// Compares every word and queues a waiter for each under one hold of the table. `Err(None)`: a word differs.
-fn enqueue(
+pub(super) fn enqueue(
     task: &Arc<Task>,
     entries: &[WaitEntry],
-    bitset: u32,
+    new: impl Fn(Key) -> Arc<Waiter>,
 ) -> Result<Result<Vec<Arc<Waiter>>, Option<usize>>> {
     let mm = task.mm().ok_or_else(|| Error::new(Errno::EFAULT))?;
     for _ in 0..word::MAX_TRIES {
         let mut waiters = Vec::with_capacity(entries.len());
         for e in entries {
             let key = key_of(&mm, e.addr, e.private)?;
-            waiters.push(Waiter::new(task.clone(), key, e.addr, bitset, false));
+            waiters.push(new(key));
         }
         let missing = {
             let mut table = table::lock();

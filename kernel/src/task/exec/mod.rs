@@ -24,7 +24,7 @@ use crate::vfs::access;
 use crate::vfs::perm::{MAY_EXEC, MAY_READ, inode_permission, path_permission};
 use crate::vfs::{File, InodeKind, LookupFlags, Path, Sink, lookup, open_path};
 use abi::errno::Errno;
-use abi::fs::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, OpenFlags};
+use abi::fs::{AT_EMPTY_PATH, AT_EXECVE_CHECK, AT_FDCWD, AT_SYMLINK_NOFOLLOW, OpenFlags};
 use abi::signal::{SIGCHLD, SIGSEGV, SigSet, SigStack};
 use abi::task::{Personality, RLIMIT_NPROC, RLIMIT_STACK};
 use elf::Program;
@@ -34,8 +34,8 @@ use script::HEAD;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// Scripts whose interpreter is a script: fs/exec.c:exec_binprm().
-const MAX_DEPTH: usize = 5;
+/// Files read on the way to a program, scripts and itself: fs/exec.c:exec_binprm().
+const MAX_DEPTH: usize = 6;
 /// Stack limit that a privileged program sees at most: _STK_LIM.
 const SECURE_STACK: u64 = 8 << 20;
 /// Selectors and flags that every program starts with.
@@ -47,7 +47,7 @@ const EFLAGS: u64 = 0x202;
 pub struct Request<'a> {
     pub dirfd: i32,
     pub path: &'a [u8],
-    /// AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.
+    /// AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, AT_EXECVE_CHECK.
     pub flags: u32,
     pub args: Strings,
     pub env: Strings,
@@ -121,7 +121,7 @@ fn find_binary(
         first.extend(script.argument.as_deref());
         first.push(&name);
         args.replace_first(&first);
-        file = open_executable(task, AT_FDCWD, &script.interpreter, 0)?;
+        file = open_executable(task, AT_FDCWD, &script.interpreter, AT_EMPTY_PATH)?;
         name = script.interpreter;
     }
     err(Errno::ELOOP)
@@ -167,7 +167,8 @@ fn check_process_limit(task: &Task) -> Result<()> {
     Ok(())
 }
 
-/// The calling process's next program. On success the registers are those of its first instruction.
+/// The calling process's next program. On success the registers are those of its first instruction, unless the question
+/// was only whether the file may be executed.
 pub fn execute(cx: &mut Context, request: Request<'_>) -> Result<()> {
     let task = cx.task.clone();
     let Request {
@@ -179,6 +180,9 @@ pub fn execute(cx: &mut Context, request: Request<'_>) -> Result<()> {
     } = request;
     check_process_limit(&task)?;
     let file = open_executable(&task, dirfd, path, flags)?;
+    if flags & AT_EXECVE_CHECK != 0 {
+        return Ok(());
+    }
     let by_descriptor = path.first() != Some(&b'/') && dirfd != AT_FDCWD;
     let filename = match (by_descriptor, path.is_empty()) {
         (false, _) => path.to_vec(),
@@ -392,7 +396,7 @@ pub fn user_execute(
     envp: u64,
     flags: u32,
 ) -> Result<()> {
-    if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
+    if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK) != 0 {
         return err(Errno::EINVAL);
     }
     let mm = cx.task.mm().ok_or(Errno::EFAULT)?;

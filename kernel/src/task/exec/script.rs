@@ -24,7 +24,6 @@ pub fn parse(head: &[u8; HEAD]) -> Result<Option<Script>, Errno> {
     }
     // The last byte is never part of the line.
     let body = &head[2..HEAD - 1];
-    let ends = |b: &u8| *b == b'\n' || *b == 0;
     let line = match body.iter().position(|b| *b == b'\n') {
         Some(end) => &body[..end],
         None => {
@@ -39,11 +38,13 @@ pub fn parse(head: &[u8; HEAD]) -> Result<Option<Script>, Errno> {
             body
         }
     };
-    let line = &line[..line.iter().position(ends).unwrap_or(line.len())];
     let start = line
         .iter()
         .position(|b| !is_blank(*b))
         .ok_or(Errno::ENOEXEC)?;
+    // A zero byte ends the text. A name of no length is the working directory's: no program either, as in Linux.
+    let line = &line[..line.iter().position(|b| *b == 0).unwrap_or(line.len())];
+    let start = start.min(line.len());
     let end = line
         .iter()
         .rposition(|b| !is_blank(*b))
@@ -88,7 +89,7 @@ mod tests {
         );
         assert_eq!(parse(&head(b"#!/bin/sh")), script(b"/bin/sh", None));
         assert_eq!(parse(&head(b"#!  \n")), Err(Errno::ENOEXEC));
-        assert_eq!(parse(&head(b"#!")), Err(Errno::ENOEXEC));
+        assert_eq!(parse(&head(b"#!")), script(b"", None));
     }
 
     #[test]
