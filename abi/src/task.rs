@@ -144,6 +144,26 @@ abi_struct! {
         pub exe_fd: u32,
     }
 
+    /// `struct pidfd_info`, its first version.
+    pub struct PidfdInfo [64] {
+        /// PIDFD_INFO_* that is asked for, and that is told.
+        pub mask: u64,
+        pub cgroupid: u64,
+        pub pid: u32,
+        pub tgid: u32,
+        pub ppid: u32,
+        pub ruid: u32,
+        pub rgid: u32,
+        pub euid: u32,
+        pub egid: u32,
+        pub suid: u32,
+        pub sgid: u32,
+        pub fsuid: u32,
+        pub fsgid: u32,
+        /// As wait(2) tells it.
+        pub exit_code: i32,
+    }
+
     /// `struct kcmp_epoll_slot`.
     pub struct KcmpEpollSlot [12] {
         pub efd: u32,
@@ -360,6 +380,23 @@ consts! {
         PR_CAP_AMBIENT_CLEAR_ALL = 4;
     }
 }
+consts! {
+    /// Bits of `PR_SET_MDWE`.
+    PR_MDWE: u32 {
+        PR_MDWE_REFUSE_EXEC_GAIN = 1;
+        PR_MDWE_NO_INHERIT = 2;
+    }
+}
+consts! {
+    /// Arguments of `PR_MCE_KILL`.
+    PR_MCE: u64 {
+        PR_MCE_KILL_CLEAR = 0;
+        PR_MCE_KILL_SET = 1;
+        PR_MCE_KILL_LATE = 0;
+        PR_MCE_KILL_EARLY = 1;
+        PR_MCE_KILL_DEFAULT = 2;
+    }
+}
 /// Second argument of `PR_SET_VMA`: name a range of anonymous memory.
 pub const PR_SET_VMA_ANON_NAME: u32 = 0;
 /// Second argument of `PR_SET_PTRACER`: anyone.
@@ -466,6 +503,20 @@ flags! {
         const PIDFD_NONBLOCK = 0x800;
     }
 }
+consts! {
+    /// What `PIDFD_GET_INFO` tells.
+    PIDFD_INFO: u64 {
+        PIDFD_INFO_PID = 1;
+        PIDFD_INFO_CREDS = 2;
+        PIDFD_INFO_EXIT = 8;
+    }
+}
+/// `ioctl` type of pidfds, and the number of `PIDFD_GET_INFO` in it.
+pub const PIDFD_IOCTL_TYPE: u32 = 0xff;
+pub const PIDFD_GET_INFO_NR: u32 = 11;
+/// In place of a pidfd: the calling thread, the calling process.
+pub const PIDFD_SELF_THREAD: i32 = -10000;
+pub const PIDFD_SELF_THREAD_GROUP: i32 = -10001;
 flags! {
     /// Flags of `pidfd_send_signal`.
     pub struct PidfdSignalFlags: u32 {

@@ -184,6 +184,7 @@ impl Mm {
             rmap::unlink(self.id, vma);
         }
         self.membarrier.store(0, Ordering::Relaxed);
+        self.mdwe.store(0, Ordering::Relaxed);
         change.ops.push(MapOp::Unmap {
             addr: 0,
             len: TASK_SIZE,

@@ -4,6 +4,7 @@ use super::vma::VmFlags;
 use super::{Inner, Mm, rmap, sizes};
 use crate::error::Result;
 use abi::errno::Errno;
+use abi::task::PR_MDWE_NO_INHERIT;
 use platform::{GuestThread, MapOp, ThreadState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -73,6 +74,10 @@ impl Mm {
         child
             .membarrier
             .store(self.membarrier.load(Ordering::Relaxed), Ordering::Relaxed);
+        let mdwe = self.mdwe.load(Ordering::Relaxed);
+        if mdwe & PR_MDWE_NO_INHERIT == 0 {
+            child.mdwe.store(mdwe, Ordering::Relaxed);
+        }
         for vma in child.inner.lock().vmas.iter() {
             rmap::link(&child, vma);
         }

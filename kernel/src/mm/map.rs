@@ -264,6 +264,7 @@ impl Mm {
             return err(Errno::EOVERFLOW);
         }
         let plan = req.plan(len)?;
+        self.check_exec_gain(plan.flags, plan.flags)?;
         let text = text::for_area(plan.flags, &plan.backing);
         let all =
             req.flags.contains(MapFlags::MAP_POPULATE) || plan.flags.contains(VmFlags::LOCKED);

@@ -55,6 +55,8 @@ pub struct Mm {
     inner: Mutex<Inner>,
     /// Commands that membarrier(2) was registered for.
     pub membarrier: AtomicU32,
+    /// PR_MDWE_* of prctl(2).
+    pub mdwe: AtomicU32,
 }
 
 /// The guarded part.
@@ -96,6 +98,7 @@ impl Mm {
             aspace,
             inner: Mutex::new(inner),
             membarrier: AtomicU32::new(0),
+            mdwe: AtomicU32::new(0),
         })
     }
 

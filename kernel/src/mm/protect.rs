@@ -8,8 +8,19 @@ use super::{Mm, sizes};
 use crate::error::{Result, err};
 use abi::errno::Errno;
 use abi::mm::ProtFlags;
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Mm {
+    /// Whether an area that had the access `old` may get `new`: mm/util.c:map_deny_write_exec(). EACCES.
+    pub(super) fn check_exec_gain(&self, old: VmFlags, new: VmFlags) -> Result<()> {
+        let gains = new.contains(VmFlags::EXEC)
+            && (new.contains(VmFlags::WRITE) || !old.contains(VmFlags::EXEC));
+        if gains && self.mdwe.load(Relaxed) != 0 {
+            return err(Errno::EACCES);
+        }
+        Ok(())
+    }
+
     /// mprotect(2): EINVAL, ENOMEM for holes (what lies before is changed), EACCES.
     pub fn mprotect(
         &self,
@@ -63,6 +74,10 @@ impl Mm {
             let may = VmFlags::from_bits_truncate((vma.flags.bits() >> 4) & VmFlags::ACCESS.bits());
             if !may.contains(access) {
                 result = err(Errno::EACCES);
+                break;
+            }
+            result = self.check_exec_gain(vma.flags, access);
+            if result.is_err() {
                 break;
             }
             let mut flags = (vma.flags - VmFlags::ACCESS) | access;

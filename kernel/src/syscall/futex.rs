@@ -213,13 +213,7 @@ fn read_entries(
     Ok(entries)
 }
 
-pub fn futex_wake(
-    cx: &mut Context,
-    addr: u64,
-    mask: u64,
-    count: i32,
-    flags: u32,
-) -> Result<usize> {
+pub fn futex_wake(cx: &mut Context, addr: u64, mask: u64, count: i32, flags: u32) -> Result<usize> {
     let private = check_flags(Futex2Flags::from_bits_retain(flags))?;
     let mask = narrow(mask)?;
     if count == 0 && mask != 0 {
@@ -261,5 +255,13 @@ pub fn futex_requeue(
     }
     let expected = Some(from.value);
     let task = cx.task.clone();
-    futex::requeue(&task, from.addr, to.addr, from.private, wake, moved, expected)
+    futex::requeue(
+        &task,
+        from.addr,
+        to.addr,
+        from.private,
+        wake,
+        moved,
+        expected,
+    )
 }

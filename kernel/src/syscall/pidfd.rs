@@ -3,6 +3,7 @@
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::fs::pseudo::PseudoInode;
+use crate::ipc::epoll;
 use crate::signal;
 use crate::task::pidfd::{self, PidFd};
 use crate::task::{Pid, Task, may_inspect, pids};
@@ -42,6 +43,13 @@ pub fn pidfd_send_signal(
     if scope.unknown_bits() != 0 || scope.bits().count_ones() > 1 {
         return err(Errno::EINVAL);
     }
+    if matches!(fd.0, PIDFD_SELF_THREAD | PIDFD_SELF_THREAD_GROUP) {
+        let of = PidFd {
+            task: cx.task.clone(),
+            thread: fd.0 == PIDFD_SELF_THREAD,
+        };
+        return send(cx, &of, signo, info, scope);
+    }
     let file = cx.task.files().get(fd.0)?;
     let directory = PseudoInode::process(&**file.inode()).map(|task| PidFd {
         task,
@@ -51,6 +59,16 @@ pub fn pidfd_send_signal(
         .ops_as::<PidFd>()
         .or(directory.as_ref())
         .ok_or(Errno::EBADF)?;
+    send(cx, of, signo, info, scope)
+}
+
+fn send(
+    cx: &Context,
+    of: &PidFd,
+    signo: i32,
+    info: UserPtr<Siginfo>,
+    scope: PidfdSignalFlags,
+) -> Result<()> {
     let target = of.task.clone();
     let thread =
         scope.contains(PidfdSignalFlags::PIDFD_SIGNAL_THREAD) || (scope.is_empty() && of.thread);
@@ -101,7 +119,7 @@ pub fn pidfd_getfd(cx: &mut Context, fd: Fd, which: Fd, flags: u32) -> Result<i3
     }
     let file = pidfd::get(&cx.task, fd.0)?;
     let of = file.ops_as::<PidFd>().ok_or(Errno::EBADF)?;
-    if of.is_gone() {
+    if of.is_gone() || of.task.mm().is_none() {
         return err(Errno::ESRCH);
     }
     if !may_inspect(&cx.task, &of.task) {
@@ -110,6 +128,32 @@ pub fn pidfd_getfd(cx: &mut Context, fd: Fd, which: Fd, flags: u32) -> Result<i3
     let found = of.task.files().get(which.0)?;
     let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
     cx.task.files().install(found, true, 0, limit)
+}
+
+/// Waits until the memory of a process that was killed is given back: mm/oom_kill.c.
+pub fn process_mrelease(cx: &mut Context, fd: Fd, flags: u32) -> Result<()> {
+    if flags != 0 {
+        return err(Errno::EINVAL);
+    }
+    let file = pidfd::get(&cx.task, fd.0)?;
+    let of = file.ops_as::<PidFd>().ok_or(Errno::EBADF)?;
+    let group = of.task.group.clone();
+    let has_memory = || group.threads().iter().any(|t| t.mm().is_some());
+    if of.is_gone() || !has_memory() {
+        return err(Errno::ESRCH);
+    }
+    if group.inner.lock().group_exit.is_none() {
+        return err(Errno::EINVAL);
+    }
+    let me = cx.task.clone();
+    group.exit_wait.wait_uninterruptible(|| {
+        (group.is_zombie() || !has_memory() || me.has_fatal_signal()).then_some(())
+    });
+    if has_memory() {
+        err(Errno::EINTR)
+    } else {
+        Ok(())
+    }
 }
 
 fn address<T: ?Sized>(shared: &Arc<T>) -> usize {
@@ -155,7 +199,13 @@ pub fn kcmp(
         KCMP_SIGHAND => order(address(&a.sighand()), address(&b.sighand())),
         // Nobody has an I/O context or semaphore adjustments of his own.
         KCMP_IO | KCMP_SYSVSEM => 0,
-        KCMP_EPOLL_TFD => return err(Errno::EOPNOTSUPP),
+        KCMP_EPOLL_TFD => {
+            let slot = UserPtr::<KcmpEpollSlot>::new(index2).read()?;
+            let watched = file(&a, index1)?;
+            let epoll = file(&b, u64::from(slot.efd))?;
+            let target = epoll::watched(&epoll, slot.tfd as i32, slot.toff as usize)?;
+            order(address(&watched), address(&target))
+        }
         _ => return err(Errno::EINVAL),
     })
 }

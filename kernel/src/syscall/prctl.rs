@@ -130,8 +130,35 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
             let allowed = task.capable(CAP_SYS_RESOURCE);
             return err(if allowed { Errno::EINVAL } else { Errno::EPERM });
         }
+        PR_MCE_KILL => set_mce_policy(cx, a2, a3, a4, a5)?,
+        PR_MCE_KILL_GET => {
+            if a2 | a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            return Ok(u64::from(task.mce_policy.load(Relaxed)));
+        }
+        PR_SET_IO_FLUSHER | PR_GET_IO_FLUSHER => {
+            if !task.capable(CAP_SYS_RESOURCE) {
+                return err(Errno::EPERM);
+            }
+            if a3 | a4 | a5 != 0 || a2 > u64::from(option == PR_SET_IO_FLUSHER) {
+                return err(Errno::EINVAL);
+            }
+            if option == PR_GET_IO_FLUSHER {
+                return Ok(u64::from(task.io_flusher.load(Relaxed)));
+            }
+            task.io_flusher.store(a2 == 1, Relaxed);
+        }
+        PR_GET_SPECULATION_CTRL if a3 | a4 | a5 != 0 => return err(Errno::EINVAL),
+        PR_SET_SPECULATION_CTRL if a4 | a5 != 0 => return err(Errno::EINVAL),
         PR_GET_SPECULATION_CTRL | PR_SET_SPECULATION_CTRL => return err(Errno::ENODEV),
-        PR_GET_MDWE => return Ok(0),
+        PR_SET_MDWE => set_mdwe(cx, a2, a3 | a4 | a5)?,
+        PR_GET_MDWE => {
+            if a2 | a3 | a4 | a5 != 0 {
+                return err(Errno::EINVAL);
+            }
+            return Ok(task.mm().map_or(0, |mm| mm.mdwe.load(Relaxed)).into());
+        }
         PR_GET_AUXV => return get_auxv(cx, a2, a3, a4, a5),
         _ => return err(Errno::EINVAL),
     }
@@ -154,6 +181,33 @@ fn get_auxv(cx: &Context, buf: u64, len: u64, a4: u64, a5: u64) -> Result<u64> {
     let fits = bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX));
     UserPtr::<u8>::new(buf).write_bytes(&bytes[..fits])?;
     Ok(bytes.len() as u64)
+}
+
+/// kernel/sys.c: PR_MCE_KILL.
+fn set_mce_policy(cx: &Context, what: u64, policy: u64, a4: u64, a5: u64) -> Result<()> {
+    let policy = match (what, policy) {
+        _ if a4 | a5 != 0 => return err(Errno::EINVAL),
+        (PR_MCE_KILL_CLEAR, 0) => PR_MCE_KILL_DEFAULT,
+        (PR_MCE_KILL_SET, PR_MCE_KILL_LATE | PR_MCE_KILL_EARLY | PR_MCE_KILL_DEFAULT) => policy,
+        _ => return err(Errno::EINVAL),
+    };
+    cx.task.mce_policy.store(policy as u32, Relaxed);
+    Ok(())
+}
+
+/// kernel/sys.c:prctl_set_mdwe(). EINVAL; EPERM when other bits are set already.
+fn set_mdwe(cx: &Context, bits: u64, others: u64) -> Result<()> {
+    let known = u64::from(PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT);
+    if others != 0 || bits & !known != 0 || bits == u64::from(PR_MDWE_NO_INHERIT) {
+        return err(Errno::EINVAL);
+    }
+    let mm = cx.task.mm().ok_or(Errno::EINVAL)?;
+    let now = mm.mdwe.load(Relaxed);
+    if now != 0 && u64::from(now) != bits {
+        return err(Errno::EPERM);
+    }
+    mm.mdwe.store(bits as u32, Relaxed);
+    Ok(())
 }
 
 fn set_keepcaps(cx: &Context, on: u64) -> Result<()> {

@@ -145,7 +145,11 @@ pub fn process_madvise(
     }
     let parts = import_iovec(vector, count)?;
     let file = pidfd::get(&cx.task, pidfd.0)?;
-    let target = file.ops_as::<PidFd>().ok_or(Errno::EBADF)?.task.clone();
+    let of = file.ops_as::<PidFd>().ok_or(Errno::EBADF)?;
+    if of.is_gone() {
+        return err(Errno::ESRCH);
+    }
+    let target = of.task.clone();
     let own = Arc::ptr_eq(&target.group, &cx.task.group);
     let harmless = [MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE];
     if !own && !harmless.contains(&advice) {

@@ -194,6 +194,9 @@ pub fn clock_adjtime(cx: &mut Context, id: i32, timex: UserPtr<Timex>) -> Result
     adjtimex(cx, timex)
 }
 
+/// Ticks a second, for ADJ_TICK.
+const HZ: i64 = abi::time::USER_HZ as i64;
+
 /// kernel/time/timekeeping.c:do_adjtimex(). The rate of the clock is the host's business: changing it is refused.
 fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
     let modes = AdjModes::from_bits_retain(tx.modes);
@@ -203,6 +206,10 @@ fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
     let reads_only = modes.is_empty() || tx.modes == 0xa001;
     if !reads_only && !cx.task.capable(CAP_SYS_TIME) {
         return err(Errno::EPERM);
+    }
+    let tick_is_odd = !(900_000 / HZ..=1_100_000 / HZ).contains(&tx.tick);
+    if modes.contains(AdjModes::ADJ_TICK) && tick_is_odd {
+        return err(Errno::EINVAL);
     }
     if tx.modes != 0xa001 && modes.intersects(RATE) {
         return err(Errno::EOPNOTSUPP);

@@ -228,6 +228,12 @@ fn inherit(parent: &Task, child: &Task, r: &CloneRequest) {
     let slack = parent.timer_slack_ns.load(Relaxed);
     child.timer_slack_ns.store(slack, Relaxed);
     child.default_slack_ns.store(slack, Relaxed);
+    child
+        .mce_policy
+        .store(parent.mce_policy.load(Relaxed), Relaxed);
+    child
+        .io_flusher
+        .store(parent.io_flusher.load(Relaxed), Relaxed);
     child.ioprio.store(parent.ioprio.load(Relaxed), Relaxed);
     if parent.reset_on_fork.load(Relaxed) {
         let real_time = matches!(parent.policy.load(Relaxed), 1 | 2 | 6);

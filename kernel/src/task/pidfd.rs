@@ -3,10 +3,14 @@
 use super::{Pid, Task, ThreadGroup};
 use crate::error::{Result, err};
 use crate::sync::PollTable;
+use crate::user::UserPtr;
 use crate::vfs::{File, FileOps, PollEvents, anon_file};
 use abi::errno::Errno;
 use abi::fs::OpenFlags;
-use abi::task::RLIMIT_NOFILE;
+use abi::task::{
+    PIDFD_GET_INFO_NR, PIDFD_INFO_CREDS, PIDFD_INFO_EXIT, PIDFD_INFO_PID, PIDFD_IOCTL_TYPE,
+    PidfdInfo, RLIMIT_NOFILE,
+};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -32,11 +36,35 @@ impl PidFd {
 
     /// Whether it has ended.
     fn has_ended(&self) -> bool {
-        if self.thread {
+        // A leader has ended with its process.
+        if self.thread && !self.task.is_leader() {
             let group = self.group();
             return !group.threads().iter().any(|t| Arc::ptr_eq(t, &self.task));
         }
         self.group().is_zombie()
+    }
+
+    /// PIDFD_GET_INFO: fs/pidfs.c:pidfd_info(). ESRCH once it is reaped, unless its end is asked for.
+    fn info(&self, asked: u64) -> Result<PidfdInfo> {
+        let mut told = PidfdInfo::default();
+        let group = self.group();
+        if self.is_gone() {
+            let status = group.inner.lock().zombie;
+            let Some(status) = status.filter(|_| asked & PIDFD_INFO_EXIT != 0) else {
+                return err(Errno::ESRCH);
+            };
+            told.mask = PIDFD_INFO_EXIT;
+            told.exit_code = status.wait_status();
+            return Ok(told);
+        }
+        let cred = self.task.cred();
+        told.mask = PIDFD_INFO_PID | PIDFD_INFO_CREDS;
+        (told.pid, told.tgid, told.ppid) = (self.task.tid(), group.pid(), group.ppid());
+        (told.ruid, told.euid, told.suid, told.fsuid) =
+            (cred.uid, cred.euid, cred.suid, cred.fsuid);
+        (told.rgid, told.egid, told.sgid, told.fsgid) =
+            (cred.gid, cred.egid, cred.sgid, cred.fsgid);
+        Ok(told)
     }
 
     /// The process's number; ESRCH when it is reaped.
@@ -60,6 +88,20 @@ impl FileOps for PidFd {
         } else {
             PollEvents::empty()
         }
+    }
+
+    fn ioctl(&self, _file: &File, _cx: &mut Context, cmd: u32, arg: u64) -> Result<u64> {
+        let (kind, nr, size) = (cmd >> 8 & 0xff, cmd & 0xff, (cmd >> 16 & 0x3fff) as usize);
+        if kind != PIDFD_IOCTL_TYPE || nr != PIDFD_GET_INFO_NR {
+            return err(Errno::ENOTTY);
+        }
+        if arg == 0 || size < size_of::<PidfdInfo>() {
+            return err(Errno::EINVAL);
+        }
+        let at = UserPtr::<PidfdInfo>::new(arg);
+        let asked = at.cast::<u64>().read()?;
+        at.write(&self.info(asked)?)?;
+        Ok(0)
     }
 
     fn fdinfo(&self, _file: &File) -> String {

@@ -126,6 +126,10 @@ pub struct Task {
     pub timer_slack_ns: AtomicU64,
     /// What a task goes back to: its parent's at the fork.
     pub default_slack_ns: AtomicU64,
+    /// PR_MCE_KILL_*: what it wants of broken memory.
+    pub mce_policy: AtomicU32,
+    /// PR_SET_IO_FLUSHER.
+    pub io_flusher: AtomicBool,
     pub policy: AtomicU32,
     pub rt_priority: AtomicU32,
     pub reset_on_fork: AtomicBool,
@@ -198,6 +202,8 @@ impl Task {
             major_faults: AtomicU64::new(0),
             timer_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
             default_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
+            mce_policy: AtomicU32::new(abi::task::PR_MCE_KILL_DEFAULT as u32),
+            io_flusher: AtomicBool::new(false),
             policy: AtomicU32::new(0),
             rt_priority: AtomicU32::new(0),
             reset_on_fork: AtomicBool::new(false),

@@ -96,7 +96,12 @@ impl TimerFd {
             state.armed.take()
         };
         drop(old);
-        self.arm();
+        let at = self.state.lock().at;
+        if at != 0 && at <= self.clock.now() {
+            self.fire();
+        } else {
+            self.arm();
+        }
         before
     }
 

@@ -359,3 +359,12 @@ fn inner_epolls(epoll: &Epoll) -> Vec<Arc<File>> {
     let files = epoll.items().into_iter().filter_map(|item| item.file());
     files.filter(|file| of(file).is_ok()).collect()
 }
+
+/// The `nth` file that the epoll behind `file` watches as descriptor `fd`. EINVAL when it is none, ENOENT.
+pub fn watched(file: &File, fd: i32, nth: usize) -> Result<Arc<File>> {
+    let epoll = file.ops_as::<EpollFile>().ok_or(Errno::EINVAL)?;
+    let items = epoll.0.items();
+    let mut files = items.iter().filter(|item| item.key().0 == fd);
+    let item = files.nth(nth).ok_or(Errno::ENOENT)?;
+    item.file().ok_or(Errno::ENOENT.into())
+}

@@ -102,11 +102,7 @@ fn check_owner(table: &Table, task: &Task, owner: u32) -> Result<()> {
 }
 
 /// After a wait that fails the lock stays marked as waited for, as in Linux: its unlock enters the kernel once.
-fn wait_for_lock(
-    task: &Arc<Task>,
-    timeout: Option<&Timeout>,
-    waiter: &Arc<Waiter>,
-) -> Result<()> {
+fn wait_for_lock(task: &Arc<Task>, timeout: Option<&Timeout>, waiter: &Arc<Waiter>) -> Result<()> {
     match sleep(task, timeout, || waiter.is_woken().then_some(())) {
         Err(_) if !table::lock().remove(waiter) => Ok(()),
         Err(e) if e == Errno::ERESTARTSYS => err(Errno::ERESTARTNOINTR),
