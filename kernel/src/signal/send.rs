@@ -244,6 +244,9 @@ fn choose(inner: &mut GroupInner, target: &Arc<Task>, sighand: &SigHand, signo: 
 /// Marks the process as ending with `status` (the first one counts) and calls every thread to its end.
 fn end_group(inner: &mut GroupInner, group: &ThreadGroup, status: ExitStatus) {
     inner.group_exit.get_or_insert(status);
+    // Whoever dies has nothing else to tell any more (SIGNAL_GROUP_EXIT replaces the other flags).
+    inner.stop_report = None;
+    inner.continue_report = false;
     group.stopping.store(0, Ordering::SeqCst);
     inner.stopped = None;
     for thread in &inner.threads {

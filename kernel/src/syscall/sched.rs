@@ -7,8 +7,8 @@ use crate::task::{Task, pids};
 use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::sched::{
-    SCHED_ATTR_SIZE_VER0, SCHED_BATCH, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL,
-    SCHED_RESET_ON_FORK, SCHED_RR, SchedAttr, SchedFlags, SchedParam,
+    SCHED_ATTR_SIZE_VER0, SCHED_BATCH, SCHED_DEADLINE, SCHED_EXT, SCHED_FIFO, SCHED_IDLE,
+    SCHED_NORMAL, SCHED_RESET_ON_FORK, SCHED_RR, SchedAttr, SchedFlags, SchedParam,
 };
 use abi::task::{CAP_SYS_NICE, RLIMIT_NICE, RLIMIT_RTPRIO};
 use abi::time::Timespec;
@@ -266,7 +266,10 @@ pub fn sched_setattr(
             true => target.sched.nice(),
             false => attr.sched_nice.clamp(-20, 19),
         },
-        reset_on_fork: set.contains(SchedFlags::SCHED_FLAG_RESET_ON_FORK),
+        reset_on_fork: match keep_policy {
+            true => target.reset_on_fork.load(Relaxed),
+            false => set.contains(SchedFlags::SCHED_FLAG_RESET_ON_FORK),
+        },
     };
     set_policy(cx, &target, &wanted)
 }
@@ -315,7 +318,7 @@ pub fn sched_get_priority_min(_cx: &mut Context, policy: u32) -> Result<i32> {
 fn priority_limit(policy: u32, real_time: i32) -> Result<i32> {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok(real_time),
-        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok(0),
+        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE | SCHED_EXT => Ok(0),
         _ => err(Errno::EINVAL),
     }
 }

@@ -1,6 +1,6 @@
 //! Process descriptors: pidfd_open(2), CLONE_PIDFD (kernel/pid.c, fs/pidfs.c).
 
-use super::{Pid, Task, ThreadGroup};
+use super::{Context, Pid, Task, ThreadGroup};
 use crate::error::{Result, err};
 use crate::sync::PollTable;
 use crate::user::UserPtr;

@@ -181,7 +181,7 @@ impl Task {
                     blocked: p.blocked,
                     saved_mask: None,
                     pending: SigQueue::default(),
-                    altstack: SigStack::disabled(),
+                    altstack: SigStack::default(),
                     awaited: SigSet::EMPTY,
                     stop_dequeued: false,
                     fault: FaultRecord::default(),

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::mm::MemoryCounts;
 use crate::sched::RunState;
 use crate::task::Task;
+use abi::sched::{SCHED_FIFO, SCHED_RR};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -87,7 +88,7 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
         ticks(stime),
         ticks(children.utime_ns),
         ticks(children.stime_ns),
-        20 + nice,
+        priority(task),
         group.threads().len().max(1),
         sizes.total * 4096,
         resident(&sizes),
@@ -133,4 +134,12 @@ pub(super) fn statm(task: &Arc<Task>) -> Result<Vec<u8>> {
         sizes.data + sizes.stack
     );
     Ok(text.into_bytes())
+}
+
+/// What ps shows as PRI, turned round: below zero for the real-time policies (kernel/sched/core.c:task_prio()).
+fn priority(task: &Task) -> i32 {
+    match task.policy.load(Relaxed) {
+        SCHED_FIFO | SCHED_RR => -1 - task.rt_priority.load(Relaxed) as i32,
+        _ => 20 + task.sched.nice(),
+    }
 }

@@ -266,7 +266,8 @@ fn take_over(
         secure,
         randomize != 0,
     );
-    install(cx, &loaded, sp, secure || !readable)?;
+    let raised = raises(&task.cred(), &cred);
+    install(cx, &loaded, sp, secure || raised || !readable)?;
 
     crate::time::exec_timers(&task.group);
     reset_signals(&task);
@@ -276,14 +277,20 @@ fn take_over(
     let changes_ids = cred.euid != cred.uid || cred.egid != cred.gid;
     task.group
         .dumpable
-        .store(readable && !changes_ids && !secure, Relaxed);
-    if secure {
+        .store(readable && !changes_ids && !raised, Relaxed);
+    if secure || raised {
         task.pdeath_signal.store(0, Relaxed);
     }
     task.set_cred(cred);
     settle_exit_signals(&task);
     close_on_exec(&task);
     Ok(())
+}
+
+/// Whether `new` are other rights than `old`, or more: kernel/cred.c:commit_creds().
+fn raises(old: &super::Cred, new: &super::Cred) -> bool {
+    let ids = |cred: &super::Cred| (cred.euid, cred.egid, cred.fsuid, cred.fsgid);
+    ids(old) != ids(new) || new.permitted.0 & !old.permitted.0 != 0
 }
 
 /// A new program neither ends with a signal of its clone's choice nor gets one from children of the old program
@@ -364,7 +371,11 @@ fn reset_signals(task: &Task) {
     task.set_sighand(reset);
     {
         let mut own = task.signal.lock();
-        own.altstack = SigStack::disabled();
+        // Its flags stay, and signal frames show them.
+        own.altstack = SigStack {
+            ss_flags: own.altstack.ss_flags,
+            ..SigStack::default()
+        };
         own.saved_mask = None;
         own.awaited = SigSet::EMPTY;
     }
