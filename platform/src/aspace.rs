@@ -1,7 +1,7 @@
 //! A guest address space: one host process, its agent, and the thread areas it maps.
 
 use crate::agent::{Agent, Done, Op};
-use crate::control::{Shared, area_offset};
+use crate::control::area_offset;
 use crate::frame::{self, Area};
 use crate::machine::Machine;
 use crate::small::{LATER_MAX, Small};
@@ -21,8 +21,6 @@ pub struct AddressSpace(pub(crate) Arc<Space>);
 pub(crate) struct Space {
     pub machine: Arc<Machine>,
     pub pid: i32,
-    /// The request page.
-    page: Shared,
     /// The agent, which one caller at a time may use.
     agent: Mutex<Agent>,
     /// Host CPU the agent is pinned to.
@@ -43,16 +41,18 @@ struct Areas {
     exiting: Vec<Area>,
     /// Threads that nobody owns, waiting in their areas.
     parked: Vec<Parked>,
-    /// Guest threads that are owned, and whether the one in the home area is among them.
+    /// Guest threads that are owned.
     owned: usize,
-    home_owned: bool,
 }
 
-struct Parked {
-    area: Area,
+/// A thread that waits in its area for an owner.
+pub(crate) struct Parked {
+    pub area: Area,
     /// Host thread id, and the host CPU it is pinned to.
-    tid: i32,
-    cpu: usize,
+    pub tid: i32,
+    pub cpu: usize,
+    /// It waits in a direct call.
+    pub direct: bool,
 }
 
 /// Threads kept for the next `spawn` rather than ended.
@@ -130,9 +130,9 @@ impl AddressSpace {
     pub fn spawn(&self, init: &ThreadState) -> io::Result<GuestThread> {
         let mut areas = self.0.areas.lock().unwrap();
         if let Some(p) = areas.parked.pop() {
-            self.0.own(&mut areas, &p.area);
+            self.0.own(&mut areas);
             drop(areas);
-            return Ok(GuestThread::reuse(self.clone(), p.area, p.tid, p.cpu, init));
+            return Ok(GuestThread::reuse(self.clone(), p, init));
         }
         let mut ops = Vec::with_capacity(3);
         let area = match areas.take_empty() {
@@ -154,8 +154,8 @@ impl AddressSpace {
                 area
             }
         };
-        // Before it runs: with it, the home thread isn't alone any more.
-        self.0.own(&mut areas, &area);
+        // Before it runs: with it, the other thread isn't alone any more.
+        self.0.own(&mut areas);
         drop(areas);
         area.init(init);
         ops.push(clone_thread(&area));
@@ -169,7 +169,7 @@ impl AddressSpace {
             )),
             Err(e) => {
                 let mut areas = self.0.areas.lock().unwrap();
-                self.0.disown(&mut areas, &area);
+                self.0.disown(&mut areas);
                 if ops.len() == 1 {
                     areas.empty.push(area);
                 }
@@ -402,9 +402,14 @@ impl AddressSpace {
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
-        self.0.disown(&mut areas, &area);
-        if how == Left::Stopped && areas.parked.len() < MAX_PARKED {
-            areas.parked.push(Parked { area, tid, cpu });
+        self.0.disown(&mut areas);
+        if how != Left::Dead && areas.parked.len() < MAX_PARKED {
+            areas.parked.push(Parked {
+                area,
+                tid,
+                cpu,
+                direct: how == Left::Direct,
+            });
         } else if how != Left::Dead {
             area.tell_exit();
             areas.exiting.push(area);
@@ -425,29 +430,23 @@ impl Areas {
 
 impl Space {
     /// Counts a thread in.
-    fn own(&self, areas: &mut Areas, area: &Area) {
+    fn own(&self, areas: &mut Areas) {
         areas.owned += 1;
-        areas.home_owned |= area.addr == HOME_ADDR;
-        self.choose_entry(areas);
+        self.note_alone(areas);
     }
 
     /// Counts a thread out.
-    fn disown(&self, areas: &mut Areas, area: &Area) {
+    fn disown(&self, areas: &mut Areas) {
         areas.owned -= 1;
-        areas.home_owned &= area.addr != HOME_ADDR;
-        self.choose_entry(areas);
+        self.note_alone(areas);
     }
 
-    /// Says where patched call sites go: a direct call finds its mailbox by the home area's address, so it is for a
-    /// process whose only thread is there.
-    fn choose_entry(&self, areas: &Areas) {
+    fn note_alone(&self, areas: &Areas) {
         let alone = areas.owned == 1;
         self.alone.store(alone, Ordering::Relaxed);
         if !alone {
             self.small().flush_and_forget(self);
         }
-        let direct = alone && areas.home_owned;
-        self.page.put(req::ENTRY, entry(direct));
     }
 
     fn small(&self) -> MutexGuard<'_, Small> {
@@ -539,7 +538,7 @@ fn clone_space(
         ops.push(clone_thread(&area));
     }
     let page = machine.control.request(slot);
-    page.put(req::ENTRY, entry(init.is_some()));
+    page.put(req::ENTRY, entry());
     let r = machine
         .caller()
         .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
@@ -548,7 +547,6 @@ fn clone_space(
     let space = AddressSpace(Arc::new(Space {
         machine: machine.clone(),
         pid,
-        page,
         agent: Mutex::new(Agent { page, pid, seq: 1 }),
         agent_cpu: AtomicUsize::new(cpu),
         small: Mutex::default(),
@@ -556,7 +554,6 @@ fn clone_space(
         areas: Mutex::new(Areas {
             slots: vec![slot],
             owned: usize::from(init.is_some()),
-            home_owned: init.is_some(),
             ..Areas::default()
         }),
     }));
@@ -571,10 +568,10 @@ fn clone_space(
     Ok((space, thread))
 }
 
-/// Where patched call sites of a process go.
-fn entry(direct: bool) -> u64 {
+/// Where patched call sites go.
+fn entry() -> u64 {
     // Without FSGSBASE a direct call would need two system calls for the bases alone.
-    if direct && crate::zygote::fsgsbase() {
+    if crate::zygote::fsgsbase() {
         stub::direct_entry()
     } else {
         stub::indirect_entry()

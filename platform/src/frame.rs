@@ -146,7 +146,10 @@ impl Area {
         r.rsp = g(15);
         r.rip = g(16);
         r.fs_base = self.mem.get(MAILBOX + mb::FS_BASE);
-        r.gs_base = self.mem.get(MAILBOX + mb::GS_BASE);
+        r.gs_base = match self.mem.get(MAILBOX + mb::GS_BASE) {
+            gs if gs == self.gs_mark() => 0,
+            gs => gs,
+        };
     }
 
     #[inline]
@@ -213,11 +216,18 @@ impl Area {
         self.reply();
     }
 
+    /// The GS base that stands for 0: by it a direct call finds its mailbox.
+    fn gs_mark(&self) -> u64 {
+        self.addr + MAILBOX
+    }
+
     /// Has the thread load FS and GS bases before it goes on.
     pub fn put_bases(&self, fs: u64, gs: u64) {
+        let fast = crate::zygote::fsgsbase();
+        let gs = if fast && gs == 0 { self.gs_mark() } else { gs };
         self.mem.put(MAILBOX + mb::FS_BASE, fs);
         self.mem.put(MAILBOX + mb::GS_BASE, gs);
-        self.add_flag(if crate::zygote::fsgsbase() {
+        self.add_flag(if fast {
             mb::F_BASES
         } else {
             mb::F_BASES_BY_SYSCALL

@@ -1,5 +1,6 @@
 //! A guest thread: one host thread of a stub process, and the way into and out of the guest.
 
+use crate::aspace::Parked;
 use crate::frame::Area;
 use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, vcpu, zygote};
 use std::sync::atomic::Ordering;
@@ -81,18 +82,16 @@ impl GuestThread {
         }
     }
 
-    /// A thread from a host thread that waits in `area` since its last owner was dropped.
-    pub(crate) fn reuse(
-        space: AddressSpace,
-        area: Area,
-        tid: i32,
-        cpu: usize,
-        init: &ThreadState,
-    ) -> GuestThread {
-        let mut t = GuestThread::new(space, area, tid, cpu, init);
+    /// A thread from a host thread that waits for an owner since its last one was dropped.
+    pub(crate) fn reuse(space: AddressSpace, parked: Parked, init: &ThreadState) -> GuestThread {
+        let area = parked.area;
+        let mut t = GuestThread::new(space, area, parked.tid, parked.cpu, init);
+        t.direct = parked.direct;
+        t.need_frame();
         match area.ucontext() {
-            Some(uc) => {
+            Some(uc) if !t.dead => {
                 t.uc = uc;
+                t.regs = init.regs;
                 area.reset_frame(uc);
                 match &init.xstate {
                     Some(x) => area.put_xstate(uc, x),
@@ -101,7 +100,7 @@ impl GuestThread {
                 area.put_bases(init.regs.fs_base, init.regs.gs_base);
                 t.dirty = true;
             }
-            None => t.dead = true,
+            _ => t.dead = true,
         }
         t
     }

@@ -133,23 +133,69 @@ fn a_child_goes_on_where_its_parent_called() {
 }
 
 #[test]
-fn with_a_second_thread_calls_trap() {
+fn threads_find_their_own_mailboxes() {
     let c = cpu(0);
-    let mut t = thread(calls());
-    call(&mut t, &c);
-    t.set_result(5);
-    let mut second = t.address_space().spawn(&start()).expect("spawn");
-    for i in 1..=100u64 {
-        let r = call(&mut second, &c);
-        assert_eq!((r.rdi, r.rsi), (i, 5 * (i - 1)));
-        second.set_result(5);
+    let mut first = thread(calls());
+    call(&mut first, &c);
+    first.set_result(5);
+    let space = first.address_space().clone();
+    for round in 0..20u64 {
+        // All but the first time two of them are threads that were parked in a direct call.
+        let mut others: Vec<_> = (0..3)
+            .map(|_| space.spawn(&start()).expect("spawn"))
+            .collect();
+        for i in 1..=20u64 {
+            for t in &mut others {
+                let r = call(t, &c);
+                assert_eq!((r.rdi, r.rsi, r.gs_base), (i, 5 * (i - 1), 0));
+                t.set_result(5);
+            }
+            let n = round * 20 + i;
+            let r = call(&mut first, &c);
+            assert_eq!((r.rdi, r.rsi), (n + 1, 5 * n));
+            first.set_result(5);
+        }
+    }
+}
+
+// The same call, with a GS base of its own from the second on.
+guest!(
+    own_gs,
+    "xor edi, edi",
+    "1:",
+    "inc rdi",
+    "stc",
+    "mov eax, 39",
+    "lea rcx, [rip + 2f]",
+    "movabs r11, 0x7fff00100030",
+    "jmp [r11]",
+    "syscall",
+    "2:",
+    "jnc 9f",
+    "cmp eax, 5",
+    "jne 9f",
+    "mov r8d, 0x500123",
+    "wrgsbase r8",
+    "jmp 1b",
+    "9:",
+    "ud2"
+);
+
+#[test]
+fn gs_belongs_to_the_guest() {
+    let c = cpu(0);
+    let mut t = thread(own_gs());
+    for i in 1..=50u64 {
         let r = call(&mut t, &c);
-        assert_eq!((r.rdi, r.rsi), (i + 1, 5 * i));
+        let gs = if i == 1 { 0 } else { 0x50_0123 };
+        assert_eq!((r.orig_rax, r.rdi, r.gs_base), (39, i, gs));
         t.set_result(5);
     }
-    drop(second);
+    call(&mut t, &c);
+    t.regs_mut().gs_base = 0;
+    t.regs_mut().rax = 5;
     let r = call(&mut t, &c);
-    assert_eq!((r.rdi, r.rsi), (102, 505));
+    assert_eq!((r.rdi, r.gs_base), (52, 0x50_0123));
 }
 
 #[test]
