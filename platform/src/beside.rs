@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_micros(50);
 const LEAST: u32 = 8;
 const MOST: u32 = 4096;
 /// Traps answered beside from which on it was worth it.
-const WORTH: u32 = 32;
+const WORTH: u32 = 16;
 /// How often it looks whether the CPU is wanted, in traps.
 const LOOK: u32 = 64;
 /// Time without the CPU, while it could have run, that tells of somebody else on it.
