@@ -199,6 +199,24 @@ fn gs_belongs_to_the_guest() {
 }
 
 #[test]
+fn a_gs_base_among_the_stubs_addresses_is_the_guests_too() {
+    let c = cpu(0);
+    let mut t = thread(calls());
+    for (i, gs) in [0x7fff_ffff_e000, 0x7fff_0000_0000, 0x7fff_0020_0000, 0]
+        .into_iter()
+        .cycle()
+        .take(40)
+        .enumerate()
+    {
+        assert_eq!(call(&mut t, &c).rdi, 2 * i as u64 + 1);
+        t.regs_mut().gs_base = gs;
+        t.regs_mut().rax = 5;
+        assert_eq!(call(&mut t, &c).gs_base, gs);
+        t.set_result(5);
+    }
+}
+
+#[test]
 fn queued_operations_and_failures() {
     let c = cpu(0);
     let mut t = thread(calls());
