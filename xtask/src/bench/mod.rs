@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: the same programs on the host, in Umlaut and, where it
-//! runs, in Debian's user-mode-linux; a table with the ratio to native and the
-//! goal of `docs/specification.md`.
+//! `cargo xtask bench`: the same programs on the host, in Umlaut (as it is by
+//! default, and with `spin=off`) and, where it runs, in Debian's
+//! user-mode-linux; a table with the ratios to native and the goals of
+//! `docs/specification.md`.
 
 mod goals;
 mod lua;
@@ -50,14 +51,17 @@ pub fn run(only: Option<&str>) -> Result<(), String> {
     let script = if wants_real { all } else { one(filter) };
 
     // In turns, so that both see the same of what else the machine does.
-    let (mut host, mut umlaut) = (Rows::new(), Rows::new());
+    let (mut host, mut umlaut, mut alone) = (Rows::new(), Rows::new(), Rows::new());
     for _ in 0..ROUNDS {
         keep_best(&mut host, measure(&Place::Host { cpus: "0" }, &script)?);
-        let guest = Place::Umlaut {
-            linux: &linux,
-            ncpus: 1,
-        };
-        keep_best(&mut umlaut, measure(&guest, &script)?);
+        for (rows, off) in [(&mut umlaut, false), (&mut alone, true)] {
+            let guest = Place::Umlaut {
+                linux: &linux,
+                ncpus: 1,
+                off,
+            };
+            keep_best(rows, measure(&guest, &script)?);
+        }
     }
     let uml = place::user_mode_linux()
         .map(|binary| measure(&Place::Uml { linux: &binary }, &script))
@@ -73,7 +77,7 @@ pub fn run(only: Option<&str>) -> Result<(), String> {
     if wants("boot_ms") {
         place::boot_time(&linux).map(|ms| umlaut.insert("boot_ms".into(), ms))?;
     }
-    print(&host, &umlaut, &uml);
+    print(&host, &umlaut, &alone, &uml);
     Ok(())
 }
 
@@ -107,8 +111,16 @@ fn scaling(host: &mut Rows, umlaut: &mut Rows, linux: &Path, script: &str) -> Re
     umlaut.insert(
         "smp_scaling".into(),
         ratio(
-            Place::Umlaut { linux, ncpus: 2 },
-            Place::Umlaut { linux, ncpus: 1 },
+            Place::Umlaut {
+                linux,
+                ncpus: 2,
+                off: false,
+            },
+            Place::Umlaut {
+                linux,
+                ncpus: 1,
+                off: false,
+            },
         )?,
     );
     Ok(())
@@ -167,10 +179,11 @@ fn parse(line: &str) -> Option<(String, f64)> {
         .then(|| Some((name.to_owned(), value.parse().ok()?)))?
 }
 
-fn print(host: &Rows, umlaut: &Rows, uml: &Rows) {
+/// `alone`: Umlaut with `spin=off`.
+fn print(host: &Rows, umlaut: &Rows, alone: &Rows, uml: &Rows) {
     println!(
-        "{:<20} {:>12} {:>12} {:>8} {:>8} {:>5} {:>9}",
-        "row", "host", "umlaut", "ratio", "goal", "", "uml ratio"
+        "{:<20} {:>12} {:>12} {:>8} {:>8} {:>5} {:>9} {:>9}",
+        "row", "host", "umlaut", "ratio", "goal", "", "spin=off", "uml"
     );
     for goal in GOALS {
         let Some(&value) = umlaut.get(goal.name) else {
@@ -181,12 +194,12 @@ fn print(host: &Rows, umlaut: &Rows, uml: &Rows) {
             Better::Absolute | Better::More => value,
             _ => value / native.unwrap_or(f64::NAN),
         };
-        let uml_ratio = match (uml.get(goal.name), native) {
-            (Some(u), Some(n)) => format!("{:.2}", u / n),
+        let ratio_of = |rows: &Rows| match (rows.get(goal.name), native) {
+            (Some(value), Some(native)) => format!("{:.2}", value / native),
             _ => "-".into(),
         };
         println!(
-            "{:<20} {:>12} {:>12.1} {:>8.2} {:>8} {:>5} {:>9}",
+            "{:<20} {:>12} {:>12.1} {:>8.2} {:>8} {:>5} {:>9} {:>9}",
             goal.name,
             native.map_or("-".into(), |n| format!("{n:.1}")),
             value,
@@ -194,7 +207,8 @@ fn print(host: &Rows, umlaut: &Rows, uml: &Rows) {
             goal.limit
                 .map_or("-".into(), |l| format!("{}{l}", goal.better.sign())),
             verdict(goal, ratio),
-            uml_ratio
+            ratio_of(alone),
+            ratio_of(uml)
         );
     }
 }

@@ -7,9 +7,18 @@ use umlaut_tests::machine::Boot;
 use umlaut_tests::paths::Scratch;
 
 pub enum Place<'a> {
-    Host { cpus: &'a str },
-    Umlaut { linux: &'a Path, ncpus: u32 },
-    Uml { linux: &'a Path },
+    Host {
+        cpus: &'a str,
+    },
+    Umlaut {
+        linux: &'a Path,
+        ncpus: u32,
+        /// One host CPU for each vCPU, no second one to answer from.
+        off: bool,
+    },
+    Uml {
+        linux: &'a Path,
+    },
 }
 
 /// What one place may take for all rows; a machine that hangs is ended then, and the rows it has printed count.
@@ -17,11 +26,17 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Powers a machine off from its init, without anything of a distribution.
 const POWER_OFF: &str = "exec perl -e 'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)'";
 
+fn spin(off: bool) -> &'static str {
+    if off { "off" } else { "auto" }
+}
+
 impl Place<'_> {
     pub fn name(&self) -> String {
         match self {
             Place::Host { cpus } => format!("the host (CPU {cpus})"),
-            Place::Umlaut { ncpus, .. } => format!("Umlaut (ncpus={ncpus})"),
+            Place::Umlaut { ncpus, off, .. } => {
+                format!("Umlaut (ncpus={ncpus} spin={})", spin(*off))
+            }
             Place::Uml { .. } => "user-mode-linux".into(),
         }
     }
@@ -36,12 +51,13 @@ impl Place<'_> {
                 boot.env = vec![("D".into(), dir.path().into())];
                 Ok(self.limited(boot))
             }
-            Place::Umlaut { linux, ncpus } => {
+            Place::Umlaut { linux, ncpus, off } => {
                 let mut boot = Boot::bare([
                     "quiet".to_string(),
                     "con0=fd:0,fd:1".into(),
                     "mem=4G".into(),
                     format!("ncpus={ncpus}"),
+                    format!("spin={}", spin(*off)),
                 ]);
                 boot.binary = linux.to_path_buf();
                 Ok(self.limited(boot.stdin(&format!(
