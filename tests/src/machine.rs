@@ -1,10 +1,10 @@
 //! One Umlaut machine as a child process: its command line, its console in a
 //! pipe, its end.
 
-use crate::paths;
+use crate::paths::{self, Scratch};
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -82,13 +82,15 @@ impl Boot {
         self
     }
 
-    fn spawn(&self) -> std::io::Result<Child> {
+    /// `home` is for a machine whose test sets none: its directory must not stay among the user's.
+    fn spawn(&self, home: &Path) -> std::io::Result<Child> {
         let mut words = self.wrapper.clone();
         words.push(self.binary.clone().into());
         words.extend(self.args.iter().cloned());
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
+            .env("HOME", home)
             .envs(self.env.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -100,7 +102,8 @@ impl Boot {
     /// it grows and the process id, and may end the wait by returning false
     /// (the machine is killed then).
     pub fn run_watched(self, mut watch: impl FnMut(&str, i32) -> bool) -> Ended {
-        let mut child = match self.spawn() {
+        let home = Scratch::on_disk("home");
+        let mut child = match self.spawn(home.path()) {
             Ok(child) => child,
             Err(e) => {
                 return Ended {

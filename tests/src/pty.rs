@@ -1,6 +1,7 @@
 //! A terminal with a program on it, driven as somebody at a keyboard would.
 
 use crate::machine;
+use crate::paths::Scratch;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
@@ -22,6 +23,8 @@ pub struct Terminal {
     /// Everything seen so far.
     pub screen: String,
     matched: usize,
+    /// The program's home directory.
+    _home: Scratch,
 }
 
 impl Terminal {
@@ -39,6 +42,7 @@ impl Terminal {
             .open(name.to_string_lossy().as_ref())
             .map_err(text)?;
         resize(&master, 24, 80)?;
+        let home = Scratch::on_disk("home");
         // setsid makes the terminal the controlling one, then becomes the program.
         let child = Command::new("setsid")
             .arg("--ctty")
@@ -46,7 +50,7 @@ impl Terminal {
             .args(args)
             .env("TERM", "xterm")
             .env("SHELL", "/bin/bash")
-            .env("HOME", "/nonexistent")
+            .env("HOME", home.path())
             .stdin(Stdio::from(slave.try_clone().map_err(text)?))
             .stdout(Stdio::from(slave.try_clone().map_err(text)?))
             .stderr(Stdio::from(slave.try_clone().map_err(text)?))
@@ -71,6 +75,7 @@ impl Terminal {
             chunks,
             screen: String::new(),
             matched: 0,
+            _home: home,
         })
     }
 

@@ -475,8 +475,10 @@ fn port_taken() -> Result<(), String> {
 /// The boot waits for a client, and shows it all it has missed.
 fn port_main_console() -> Result<(), String> {
     let port = free_port();
+    let home = Scratch::on_disk("home");
     let mut child = Command::new(paths::linux())
         .args(["mem=512M", &format!("con0=port:{port}"), "init=/bin/sh"])
+        .env("HOME", home.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
