@@ -606,6 +606,17 @@ consts! {
     }
 }
 consts! {
+    /// ioctl numbers of random(4).
+    RANDOM_IOCTLS: u32 {
+        RNDZAPENTCNT = 0x5204;
+        RNDCLEARPOOL = 0x5206;
+        RNDRESEEDCRNG = 0x5207;
+        RNDADDTOENTCNT = 0x40045201;
+        RNDADDENTROPY = 0x40085203;
+        RNDGETENTCNT = 0x80045200;
+    }
+}
+consts! {
     /// ioctl numbers of block devices.
     BLOCK_IOCTLS: u32 {
         HDIO_GETGEO = 0x301;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Syslog severity, as in `<N>` prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -28,7 +28,16 @@ pub struct Record {
     /// Nanoseconds since boot.
     pub time_ns: u64,
     pub level: Level,
+    /// 0 for the kernel; who else wrote the line to /dev/kmsg, as syslog(3) counts.
+    pub facility: u32,
     pub text: String,
+}
+
+impl Record {
+    /// Facility and level as `<N>` has them.
+    pub fn priority(&self) -> u32 {
+        self.facility << 3 | self.level as u32
+    }
 }
 
 type Sink = Box<dyn Fn(&Record) + Send>;
@@ -105,6 +114,11 @@ pub fn replay() {
 
 /// Adds a line (without its newline). Prefer the macros.
 pub fn write(level: Level, text: fmt::Arguments<'_>) {
+    write_as(0, level, text);
+}
+
+/// Adds a line of another facility than the kernel's.
+pub fn write_as(facility: u32, level: Level, text: fmt::Arguments<'_>) {
     let now = crate::time::monotonic_ns();
     let mut log = LOG.lock();
     let boot = *log.boot_ns.get_or_insert(now);
@@ -112,6 +126,7 @@ pub fn write(level: Level, text: fmt::Arguments<'_>) {
         seq: log.next,
         time_ns: now - boot,
         level,
+        facility,
         text: text.to_string(),
     };
     log.next += 1;
@@ -143,14 +158,34 @@ pub fn waiters() -> &'static WaitQueue {
     &WAITERS
 }
 
-/// Splits `<N>text` as written to /dev/kmsg into level and text; Warning without a prefix.
-pub fn parse_prefix(text: &str) -> (Level, &str) {
+/// The facility of ordinary programs: LOG_USER of syslog(3).
+const USER: u32 = 1;
+
+static CLEARED_TO: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the first line since SYSLOG_ACTION_CLEAR.
+pub fn cleared_to() -> u64 {
+    CLEARED_TO.load(Ordering::SeqCst)
+}
+
+/// SYSLOG_ACTION_CLEAR.
+pub fn clear() {
+    CLEARED_TO.store(next_seq(), Ordering::SeqCst);
+}
+
+/// Splits `<N>text` as written to /dev/kmsg into facility, level and text; a warning of a program without a prefix.
+/// No program speaks for the kernel: kernel/printk/printk.c:devkmsg_write().
+pub fn parse_prefix(text: &str) -> (u32, Level, &str) {
     let split = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
     let Some((number, rest)) = split else {
-        return (Level::Warning, text);
+        return (USER, Level::Warning, text);
     };
     let Ok(number) = number.parse::<u32>() else {
-        return (Level::Warning, text);
+        return (USER, Level::Warning, text);
+    };
+    let facility = match number >> 3 {
+        0 => USER,
+        other => other,
     };
     let level = match number & 7 {
         0 => Level::Emerg,
@@ -162,7 +197,7 @@ pub fn parse_prefix(text: &str) -> (Level, &str) {
         6 => Level::Info,
         _ => Level::Debug,
     };
-    (level, rest)
+    (facility, level, rest)
 }
 
 /// The lines from number `seq` on that are still there.

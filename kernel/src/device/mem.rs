@@ -6,15 +6,25 @@ use crate::mm::pagecache::Mapping;
 use crate::random;
 use crate::sync::{Lock, PollTable, Rank};
 use crate::syscall::Context;
+use crate::user::UserPtr;
 use crate::vfs::device::{DeviceOps, register_char};
 use crate::vfs::{File, FileOps, Path, PollEvents, Sink, Source};
+use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
-use abi::fs::{OpenFlags, SEEK_DATA, SEEK_END, SEEK_SET, minor};
+use abi::fs::{
+    OpenFlags, RNDADDENTROPY, RNDADDTOENTCNT, RNDCLEARPOOL, RNDGETENTCNT, RNDRESEEDCRNG,
+    RNDZAPENTCNT, SEEK_DATA, SEEK_END, SEEK_SET, minor,
+};
 use std::any::Any;
 use std::sync::Arc;
 
 /// Longest record that /dev/kmsg takes.
-const KMSG_MAX: usize = 992;
+const KMSG_MAX: usize = 1024;
+
+/// Bits that the generator says it has, all there ever are.
+const ENTROPY_BITS: i32 = 256;
+/// Bytes of a seed that are looked at.
+const MAX_SEED: usize = 4096;
 
 struct Driver;
 
@@ -93,6 +103,17 @@ impl FileOps for Mem {
         }
     }
 
+    fn poll(&self, _file: &File, _table: Option<&mut PollTable>) -> PollEvents {
+        PollEvents::READABLE | PollEvents::WRITABLE
+    }
+
+    fn ioctl(&self, _file: &File, cx: &mut Context, cmd: u32, arg: u64) -> Result<u64> {
+        match self.0 {
+            Kind::Random => random_ioctl(cx, cmd, arg),
+            _ => err(Errno::ENOTTY),
+        }
+    }
+
     fn mapping(&self, _file: &File) -> Result<Arc<Mapping>> {
         match self.0 {
             // Each mapping of /dev/zero is memory of its own.
@@ -104,6 +125,33 @@ impl FileOps for Mem {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What random(4) can be asked (drivers/char/random.c:random_ioctl()). What is given goes nowhere: the numbers are the
+/// host's, which needs no more entropy. EINVAL, EPERM, EFAULT.
+fn random_ioctl(cx: &Context, cmd: u32, arg: u64) -> Result<u64> {
+    if !matches!(
+        cmd,
+        RNDGETENTCNT | RNDADDTOENTCNT | RNDADDENTROPY | RNDZAPENTCNT | RNDCLEARPOOL | RNDRESEEDCRNG
+    ) {
+        return err(Errno::EINVAL);
+    }
+    if cmd == RNDGETENTCNT {
+        UserPtr::<i32>::new(arg).write(&ENTROPY_BITS)?;
+        return Ok(0);
+    }
+    if !cx.task.capable(CAP_SYS_ADMIN) {
+        return err(Errno::EPERM);
+    }
+    if matches!(cmd, RNDADDTOENTCNT | RNDADDENTROPY) && UserPtr::<i32>::new(arg).read()? < 0 {
+        return err(Errno::EINVAL);
+    }
+    if cmd == RNDADDENTROPY {
+        let size = UserPtr::<i32>::new(arg.wrapping_add(4)).read()?;
+        let size = usize::try_from(size).map_err(|_| Errno::EFAULT)?;
+        UserPtr::<u8>::new(arg.wrapping_add(8)).read_array(size.min(MAX_SEED))?;
+    }
+    Ok(0)
 }
 
 /// An open /dev/kmsg or /proc/kmsg, at the first record that is still there.
@@ -119,8 +167,9 @@ struct Kmsg {
 }
 
 impl FileOps for Kmsg {
+    /// Only for lseek(2); reads go on where the last one ended, whatever position pread(2) gives.
     fn seekable(&self) -> bool {
-        false
+        true
     }
 
     fn seek(&self, _file: &File, offset: i64, whence: u32) -> Result<u64> {
@@ -128,7 +177,8 @@ impl FileOps for Kmsg {
             return err(Errno::ESPIPE);
         }
         *self.next.lock() = match whence {
-            SEEK_SET | SEEK_DATA => 0,
+            SEEK_SET => 0,
+            SEEK_DATA => log::cleared_to(),
             SEEK_END => log::next_seq(),
             _ => return err(Errno::EINVAL),
         };
@@ -144,10 +194,10 @@ impl FileOps for Kmsg {
         };
         let text = format!(
             "{},{},{},-;{}\n",
-            record.level as u8,
+            record.priority(),
             record.seq,
             record.time_ns / 1000,
-            record.text
+            escaped(&record.text)
         );
         if sink.remaining() < text.len() {
             return err(Errno::EINVAL);
@@ -164,8 +214,9 @@ impl FileOps for Kmsg {
         let mut bytes = vec![0u8; len];
         source.read(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes);
-        let (level, text) = log::parse_prefix(text.trim_end_matches('\n'));
-        log::write(level, format_args!("{text}"));
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let (facility, level, text) = log::parse_prefix(text);
+        log::write_as(facility, level, format_args!("{text}"));
         Ok(len)
     }
 
@@ -175,12 +226,11 @@ impl FileOps for Kmsg {
         }
         let next = *self.next.lock();
         let ready = next < log::next_seq();
-        PollEvents::WRITABLE
-            | if ready {
-                PollEvents::READABLE
-            } else {
-                PollEvents::empty()
-            }
+        if ready {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
     }
 
     fn ioctl(&self, _file: &File, _cx: &mut Context, _cmd: u32, _arg: u64) -> Result<u64> {
@@ -190,4 +240,17 @@ impl FileOps for Kmsg {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What isn't printable ASCII, and the backslash, as `\xNN`: kernel/printk/printk.c:append_char().
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'\\' {
+            out.push(char::from(byte));
+        } else {
+            out += &format!("\\x{byte:02x}");
+        }
+    }
+    out
 }

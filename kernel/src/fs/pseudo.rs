@@ -5,16 +5,17 @@
 
 use super::{DirFile, FIRST_POSITION, apply_attr, new_metadata};
 use crate::error::{Result, err};
-use crate::sync::{Lock, PollTable, Rank};
+use crate::sync::{Lock, PollTable, Rank, WaitQueue};
 use crate::task::Task;
 use crate::vfs::{
     DirEntry, DirSink, File, FileOps, FileSystem, Inode, InodeKind, Metadata, NewNode, Path,
-    PollEvents, SetAttr, Sink, Source, StatFs,
+    PollEvents, SetAttr, Sink, Source, StatFs, file_seek,
 };
 use abi::errno::Errno;
-use abi::fs::OpenFlags;
+use abi::fs::{OpenFlags, SEEK_CUR, SEEK_SET};
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Longest text that one write(2) to a pseudo file takes.
@@ -99,7 +100,12 @@ pub struct Node {
     body: Body,
     mode: u32,
     owner: Option<Owner>,
+    sized: bool,
+    changes: Option<Changes>,
 }
+
+/// What tells that a text has changed: a count of the changes and who is told of them.
+pub type Changes = fn() -> (u64, &'static WaitQueue);
 
 impl Node {
     pub fn dir(dir: impl Directory) -> Node {
@@ -107,6 +113,8 @@ impl Node {
             body: Body::Dir(Box::new(dir)),
             mode: 0o555,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
@@ -119,6 +127,8 @@ impl Node {
             },
             mode: 0o444,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
@@ -141,6 +151,8 @@ impl Node {
             body,
             mode: 0o644,
             owner: None,
+            sized: true,
+            changes: None,
         }
     }
 
@@ -153,6 +165,8 @@ impl Node {
             },
             mode: 0o200,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
@@ -164,6 +178,8 @@ impl Node {
             body: Body::Special(Box::new(open)),
             mode: 0o444,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
@@ -175,6 +191,8 @@ impl Node {
             },
             mode: 0o777,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
@@ -191,12 +209,26 @@ impl Node {
             body,
             mode: 0o777,
             owner: None,
+            sized: false,
+            changes: None,
         }
     }
 
     /// Permission bits other than the kind's usual ones.
     pub fn mode(mut self, mode: u32) -> Node {
         self.mode = mode;
+        self
+    }
+
+    /// Whether lseek(2) may start from its end, which most texts of procfs don't have.
+    pub fn sized(mut self, sized: bool) -> Node {
+        self.sized = sized;
+        self
+    }
+
+    /// Those who poll the text are told of its changes: POLLERR and POLLPRI (fs/proc_namespace.c:mounts_poll()).
+    pub fn changing(mut self, changes: Changes) -> Node {
+        self.changes = Some(changes);
         self
     }
 
@@ -316,6 +348,8 @@ pub struct PseudoInode {
     body: Body,
     kind: InodeKind,
     owner: Option<Owner>,
+    sized: bool,
+    changes: Option<Changes>,
     meta: Lock<Metadata>,
 }
 
@@ -353,6 +387,8 @@ impl PseudoInode {
             body: node.body,
             kind,
             owner: node.owner,
+            sized: node.sized,
+            changes: node.changes,
             meta: Lock::new(Rank::LEAF, meta),
         })
     }
@@ -450,9 +486,11 @@ impl Inode for PseudoInode {
                 if flags.readable() && read.is_none() || flags.writable() && write.is_none() {
                     return err(Errno::EACCES);
                 }
+                let seen = self.changes.map_or(0, |changes| changes().0);
                 Ok(Box::new(TextFile {
                     inode: self,
                     text: Lock::new(Rank::LEAF, None),
+                    seen: AtomicU64::new(seen),
                 }))
             }
             Body::Link { .. } => err(Errno::ELOOP),
@@ -468,11 +506,22 @@ impl Inode for PseudoInode {
 struct TextFile {
     inode: Arc<PseudoInode>,
     text: Lock<Option<Arc<Vec<u8>>>>,
+    /// Changes that a poll has told of.
+    seen: AtomicU64,
 }
 
 impl FileOps for TextFile {
     fn seekable(&self) -> bool {
         true
+    }
+
+    fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
+        // fs/seq_file.c:seq_lseek() knows no end.
+        let sequence = !self.inode.sized && file.path().mount.fs.name() == "proc";
+        if sequence && !matches!(whence, SEEK_SET | SEEK_CUR) {
+            return err(Errno::EINVAL);
+        }
+        file_seek(file, offset, whence)
     }
 
     fn read(&self, _file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
@@ -517,8 +566,19 @@ impl FileOps for TextFile {
         Ok(len)
     }
 
-    fn poll(&self, _file: &File, _table: Option<&mut PollTable>) -> PollEvents {
-        PollEvents::READABLE | PollEvents::WRITABLE
+    fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
+        let Some(changes) = self.inode.changes else {
+            return PollEvents::READABLE | PollEvents::WRITABLE;
+        };
+        let (now, queue) = changes();
+        if let Some(table) = table {
+            table.register(queue);
+        }
+        if self.seen.swap(now, Ordering::Relaxed) == now {
+            PollEvents::READABLE
+        } else {
+            PollEvents::READABLE | PollEvents::ERR | PollEvents::PRI
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -23,7 +23,11 @@ const MAGIC: u64 = 0x0102_1994;
 pub struct Options {
     /// Bytes of content, None for no limit.
     pub size: Option<u64>,
+    /// Whether that is said by the one who mounts, and so shown.
+    pub size_given: bool,
     pub inodes: Option<u64>,
+    /// Whether that is said by the one who mounts, and so shown.
+    pub inodes_given: bool,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
@@ -33,7 +37,9 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             size: None,
+            size_given: false,
             inodes: None,
+            inodes_given: false,
             mode: 0o1777,
             uid: 0,
             gid: 0,
@@ -55,11 +61,15 @@ impl Options {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let invalid = |_| Error::new(Errno::EINVAL);
             match key {
-                "size" => options.size = bytes(value, total)?.filter(|b| *b > 0),
-                "nr_blocks" => {
-                    options.size = bytes(value, total)?.map(|b| b * 4096).filter(|b| *b > 0)
+                "size" | "nr_blocks" => {
+                    let unit = if key == "size" { 1 } else { 4096 };
+                    options.size = bytes(value, total)?.map(|b| b * unit).filter(|b| *b > 0);
+                    options.size_given = true;
                 }
-                "nr_inodes" => options.inodes = bytes(value, total)?.filter(|b| *b > 0),
+                "nr_inodes" => {
+                    options.inodes = bytes(value, total)?.filter(|b| *b > 0);
+                    options.inodes_given = true;
+                }
                 "mode" => options.mode = u32::from_str_radix(value, 8).map_err(invalid)? & 0o7777,
                 "uid" => options.uid = value.parse().map_err(invalid)?,
                 "gid" => options.gid = value.parse().map_err(invalid)?,
@@ -213,27 +223,34 @@ impl FileSystem for TmpFs {
     fn show_options(&self) -> String {
         let options = self.options.lock();
         let mut text = String::new();
-        if let Some(size) = options.size {
+        if let Some(size) = options.size.filter(|_| options.size_given) {
             text += &format!(",size={}k", size / 1024);
         }
-        if let Some(inodes) = options.inodes {
+        if let Some(inodes) = options.inodes.filter(|_| options.inodes_given) {
             text += &format!(",nr_inodes={inodes}");
         }
         if options.mode != 0o1777 {
             text += &format!(",mode={:o}", options.mode);
         }
-        text + ",inode64"
+        text
     }
 
     fn remount(&self, data: &[u8]) -> Result<()> {
         if !data.is_empty() {
             let total = self.options.lock().size.unwrap_or(0) * 2;
             let new = Options::parse(data, total)?;
-            self.quota
-                .set_limit(new.size.map_or(u64::MAX, |bytes| bytes / 4096));
+            // What isn't named stays: mm/shmem.c:shmem_reconfigure().
             let mut options = self.options.lock();
-            options.size = new.size;
-            options.inodes = new.inodes;
+            if new.size_given {
+                self.quota
+                    .set_limit(new.size.map_or(u64::MAX, |bytes| bytes / 4096));
+                options.size = new.size;
+                options.size_given = true;
+            }
+            if new.inodes_given {
+                options.inodes = new.inodes;
+                options.inodes_given = true;
+            }
         }
         Ok(())
     }

@@ -204,7 +204,7 @@ impl Change<'_> {
                     VmFlags::ACCESS
                 };
                 if !vma.flags.intersects(wanted) {
-                    return err(Errno::EFAULT);
+                    return err(Errno::EINVAL);
                 }
                 if vma.is_anon() {
                     self.ops.push(MapOp::Advise { addr, len, advice });

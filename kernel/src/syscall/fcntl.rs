@@ -266,6 +266,9 @@ pub fn ioctl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<u64> {
         let mut flags = file.flags();
         flags.set(flag, on);
         if flag == OpenFlags::FASYNC {
+            if flags != file.flags() && !file.ops().can_poll(&file) {
+                return err(Errno::ENOTTY);
+            }
             file.change_flags(flags, fd.0)?;
         } else {
             file.set_flags(flags);
@@ -282,7 +285,7 @@ pub fn ioctl(cx: &mut Context, fd: Fd, cmd: u32, arg: u64) -> Result<u64> {
             let meta = file.inode().metadata()?;
             match meta.kind() {
                 InodeKind::Regular | InodeKind::Directory | InodeKind::Symlink => {
-                    UserPtr::new(arg).write(&meta.size)?;
+                    UserPtr::new(arg).write(&(meta.blocks * 512))?;
                     Ok(0)
                 }
                 _ => err(Errno::ENOTTY),

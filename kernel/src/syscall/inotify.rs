@@ -30,10 +30,7 @@ pub fn inotify_init1(cx: &mut Context, flags: OpenFlags) -> Result<Fd> {
 pub fn inotify_add_watch(cx: &mut Context, fd: Fd, path: UserPtr<u8>, mask: u32) -> Result<i32> {
     let mask = InotifyMask::from_bits_retain(mask);
     let both = InotifyMask::IN_MASK_ADD | InotifyMask::IN_MASK_CREATE;
-    if !mask.intersects(InotifyMask::IN_ALL_EVENTS)
-        || mask.unknown_bits() != 0
-        || mask.contains(both)
-    {
+    if mask.is_empty() || mask.unknown_bits() != 0 || mask.contains(both) {
         return err(Errno::EINVAL);
     }
     let file = cx.task.files().get(fd.0)?;

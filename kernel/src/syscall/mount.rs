@@ -3,6 +3,7 @@
 use super::Context;
 use crate::error::{Result, err};
 use crate::user::{PATH_MAX, UserPtr};
+use crate::vfs::mount::follow_mounts;
 use crate::vfs::{LookupFlags, Path, lookup, namespace};
 use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
@@ -94,7 +95,9 @@ pub fn umount2(cx: &mut Context, target: UserPtr<u8>, flags: u32) -> Result<()> 
         LookupFlags::FOLLOW,
         !flags.contains(UmountFlags::UMOUNT_NOFOLLOW),
     );
-    let at = place(cx, &target.read_path()?, look)?;
+    let mut at = place(cx, &target.read_path()?, look)?;
+    // "." may have something on it: LOOKUP_MOUNTPOINT.
+    follow_mounts(&mut at);
     if !cx.task.capable(CAP_SYS_ADMIN) {
         return err(Errno::EPERM);
     }

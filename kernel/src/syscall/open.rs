@@ -2,8 +2,10 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::file_allowed;
 use crate::user::UserPtr;
 use crate::vfs::{self, Actor, FdTable, How, dirfd_path};
+use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
 use abi::fs::{AT_FDCWD, CloseRangeFlags, OpenFlags, OpenHow, ResolveFlags};
 use abi::task::RLIMIT_NOFILE;
@@ -14,13 +16,23 @@ pub fn nofile(cx: &Context) -> u64 {
     cx.task.group.rlimit(RLIMIT_NOFILE as usize)
 }
 
-/// Gives `file` the lowest free descriptor. EMFILE.
+/// Gives `file`, a new one, the lowest free descriptor. EMFILE, ENFILE.
 pub fn install(cx: &Context, file: Arc<vfs::File>, flags: OpenFlags) -> Result<Fd> {
     let cloexec = flags.contains(OpenFlags::O_CLOEXEC);
+    check_file_max(cx, 1)?;
     cx.task
         .files()
         .install(file, cloexec, 0, nofile(cx))
         .map(Fd)
+}
+
+/// fs/file_table.c:alloc_empty_file(): ENFILE beyond fs.file-max without CAP_SYS_ADMIN. `new`: files that are made
+/// already.
+fn check_file_max(cx: &Context, new: u64) -> Result<()> {
+    if !file_allowed(new) && !cx.task.capable(CAP_SYS_ADMIN) {
+        return err(Errno::ENFILE);
+    }
+    Ok(())
 }
 
 fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<Fd> {
@@ -30,6 +42,7 @@ fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<
     } else {
         dirfd_path(&cx.task, dirfd)?
     };
+    check_file_max(cx, 0)?;
     let file = vfs::open_at(&Actor::of(&cx.task), start.as_ref(), &path, how)?;
     install(cx, file, how.flags)
 }

@@ -5,7 +5,7 @@ use crate::error::{Result, err};
 use crate::ipc::pipe;
 use crate::task::Task;
 use crate::user::UserPtr;
-use crate::vfs::{File, Sink, Source};
+use crate::vfs::{File, Sink, Source, notify};
 use abi::errno::Errno;
 use abi::fs::{Iovec, MAX_RW_COUNT, OpenFlags, SpliceFlags};
 use std::sync::Arc;
@@ -93,18 +93,26 @@ pub fn splice(
                 return err(Errno::EINVAL);
             }
             let nonblock = nonblock || input.nonblocking();
-            with_position(&output, out_offset, |position| {
+            let done = with_position(&output, out_offset, |position| {
                 pipe::splice_to_file(&input, &output, position, len, nonblock)
-            })
+            })?;
+            if done > 0 {
+                notify::modified(&output);
+            }
+            Ok(done)
         }
         (false, true) => {
             if !out_offset.is_null() {
                 return err(Errno::ESPIPE);
             }
             let nonblock = nonblock || output.nonblocking();
-            with_position(&input, in_offset, |position| {
+            let done = with_position(&input, in_offset, |position| {
                 pipe::splice_from_file(&input, position, &output, len, nonblock)
-            })
+            })?;
+            if done > 0 {
+                notify::accessed(&input);
+            }
+            Ok(done)
         }
         (false, false) => err(Errno::EINVAL),
     }

@@ -152,7 +152,6 @@ pub fn reboot(
 
 /// First record that SYSLOG_ACTION_READ and READ_ALL have not had, or that was not cleared.
 static READ_NEXT: AtomicU64 = AtomicU64::new(0);
-static CLEARED_TO: AtomicU64 = AtomicU64::new(0);
 /// The console's level before SYSLOG_ACTION_CONSOLE_OFF.
 static SAVED_LEVEL: AtomicU8 = AtomicU8::new(NOT_SAVED);
 const NOT_SAVED: u8 = u8::MAX;
@@ -160,7 +159,7 @@ const NOT_SAVED: u8 = u8::MAX;
 fn lines(from: u64) -> Vec<(u64, Vec<u8>)> {
     let format = |r: log::Record| {
         let (seconds, micros) = (r.time_ns / 1_000_000_000, r.time_ns / 1000 % 1_000_000);
-        let text = format!("<{}>[{seconds:5}.{micros:06}] {}\n", r.level as u8, r.text);
+        let text = format!("<{}>[{seconds:5}.{micros:06}] {}\n", r.priority(), r.text);
         (r.seq, text.into_bytes())
     };
     log::since(from).into_iter().map(format).collect()
@@ -215,7 +214,7 @@ pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Resu
                 return err(Errno::EINVAL);
             }
             // The newest lines that fit.
-            let all = lines(CLEARED_TO.load(Ordering::SeqCst));
+            let all = lines(log::cleared_to());
             let mut size: usize = all.iter().map(|(_, line)| line.len()).sum();
             let mut text = Vec::new();
             for (_, line) in &all {
@@ -227,12 +226,12 @@ pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Resu
             }
             buf.write_bytes(&text)?;
             if action == SYSLOG_ACTION_READ_CLEAR {
-                CLEARED_TO.store(log::next_seq(), Ordering::SeqCst);
+                log::clear();
             }
             Ok(text.len())
         }
         SYSLOG_ACTION_CLEAR => {
-            CLEARED_TO.store(log::next_seq(), Ordering::SeqCst);
+            log::clear();
             Ok(0)
         }
         SYSLOG_ACTION_CONSOLE_OFF => {

@@ -49,6 +49,7 @@ pub(super) fn common(
     master: bool,
 ) -> Result<u64> {
     match cmd {
+        TIOCGPTPEER => return err(Errno::EIO),
         TCGETS => UserPtr::<Termios>::new(arg).write(&Termios::from(tty.termios()))?,
         TCGETS2 => UserPtr::<Termios2>::new(arg).write(&tty.termios())?,
         TCGETA => UserPtr::<Termio>::new(arg).write(&to_termio(&tty.termios()))?,

@@ -266,6 +266,10 @@ impl Master {
         let file = self.peer(flags)?;
         let limit = cx.task.group.rlimit(abi::task::RLIMIT_NOFILE as usize);
         let cloexec = flags.contains(OpenFlags::O_CLOEXEC);
+        if cloexec {
+            // Shown by F_GETFL, unlike that of open(2).
+            file.set_flags(file.flags() | OpenFlags::O_CLOEXEC);
+        }
         let fd = cx.task.files().install(file, cloexec, 0, limit)?;
         Ok(fd as u64)
     }

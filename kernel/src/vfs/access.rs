@@ -3,7 +3,7 @@
 //!
 //! Counted per inode, found by its address, which the file that holds the claim keeps alive.
 
-use super::{File, Inode};
+use super::{File, Inode, Mount};
 use crate::error::{Result, err};
 use crate::sync::{Lock, Rank};
 use abi::errno::Errno;
@@ -22,6 +22,7 @@ static READERS: LazyLock<Lock<HashMap<usize, usize>>> =
 pub struct Claim {
     step: OnceLock<(usize, i64)>,
     read: OnceLock<usize>,
+    mount: OnceLock<Arc<Mount>>,
 }
 
 /// How many open files write to an inode, and how many only read it.
@@ -66,7 +67,12 @@ fn claim(file: &File, step: i64) -> Result<()> {
 
 /// The file is open for writing: get_write_access(). ETXTBSY when it runs as a program.
 pub(super) fn writes(file: &File) -> Result<()> {
-    claim(file, 1)
+    claim(file, 1)?;
+    let mount = &file.path().mount;
+    if file.claim.mount.set(mount.clone()).is_ok() {
+        mount.add_writer();
+    }
+    Ok(())
 }
 
 /// Nobody may open the file for writing while `file` is held: exe_file_deny_write_access(). ETXTBSY when
@@ -93,6 +99,9 @@ pub fn check_not_written(inode: &Arc<dyn Inode>) -> Result<()> {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if let Some(mount) = self.mount.get() {
+            mount.remove_writer();
+        }
         if let Some(key) = self.read.get() {
             let mut readers = READERS.lock();
             if let Some(count) = readers.get_mut(key) {

@@ -133,6 +133,10 @@ pub fn symlink(actor: &Actor, start: Option<&Path>, path: &[u8], target: &[u8]) 
 pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Result<Path> {
     let target = old.inode();
     let made = make_entry(actor, start, path, false, |dir, inode, name| {
+        // The lookup of a name that isn't there fails in procfs.
+        if dir.mount.fs.name() == "proc" {
+            return err(Errno::ENOENT);
+        }
         if !Arc::ptr_eq(&dir.mount, &old.mount) {
             return err(Errno::EXDEV);
         }

@@ -180,6 +180,10 @@ pub trait FileSystem: Send + Sync {
     fn remount(&self, _data: &[u8]) -> Result<()> {
         Ok(())
     }
+    /// It can't be mounted for writing.
+    fn never_written(&self) -> bool {
+        false
+    }
     /// Cached names must be checked with [`Inode::revalidate`] at each walk (procfs, hostfs).
     fn needs_revalidate(&self) -> bool {
         false

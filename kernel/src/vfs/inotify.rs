@@ -3,6 +3,7 @@
 use super::notify::{self, Event, Registration, Watcher};
 use super::{File, FileOps, Inode, InodeKind, PollEvents, Sink};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::Knob;
 use crate::sync::{Lock, PollTable, Rank, WaitQueue};
 use crate::syscall::Context;
 use crate::task::account::{Charged, INOTIFY_INSTANCES, INOTIFY_WATCHES};
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use zerocopy::IntoBytes;
 
-/// Events that a queue holds (fs.inotify.max_queued_events).
-const MAX_QUEUED: usize = 16384;
+/// Events that a new queue holds: fs.inotify.max_queued_events.
+pub static MAX_QUEUED: Knob = Knob::new(16384, 0, i32::MAX as i64);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Queued {
@@ -73,6 +74,7 @@ struct State {
 /// One inotify instance.
 pub struct Instance {
     state: Lock<State>,
+    max_queued: usize,
     wait: WaitQueue,
     _charged: Charged,
 }
@@ -90,7 +92,7 @@ impl Instance {
                 cookie: 0,
                 name: Vec::new(),
             };
-            if state.queue.len() >= MAX_QUEUED {
+            if state.queue.len() >= self.max_queued {
                 if state.queue.back() != Some(&overflow) {
                     state.queue.push_back(overflow);
                 }
@@ -169,6 +171,7 @@ impl InotifyFile {
         };
         Ok(InotifyFile(Arc::new(Instance {
             state: Lock::new(Rank::LEAF, state),
+            max_queued: MAX_QUEUED.get() as usize,
             wait: WaitQueue::new(),
             _charged: charged,
         })))
@@ -273,6 +276,19 @@ impl FileOps for InotifyFile {
         let bytes: usize = self.0.state.lock().queue.iter().map(Queued::len).sum();
         UserPtr::new(arg).write(&(bytes as i32))?;
         Ok(0)
+    }
+
+    fn fdinfo(&self, _file: &File) -> String {
+        let watches: Vec<_> = self.0.state.lock().watches.values().cloned().collect();
+        let line = |watch: Arc<Watch>| {
+            let meta = watch.inode.metadata().ok()?;
+            let mask = watch.mask.lock().bits();
+            Some(format!(
+                "inotify wd:{:x} ino:{:x} sdev:{:x} mask:{mask:x} ignored_mask:0 \n",
+                watch.wd, meta.ino, meta.dev
+            ))
+        };
+        watches.into_iter().filter_map(line).collect()
     }
 
     fn release(&self, _file: &File) {

@@ -3,6 +3,7 @@
 use super::{Dentry, File, Inode, Mount, Path, Superblock, lock_inode};
 use crate::error::{Result, err};
 use crate::fs::tmpfs::{Options, TmpFs};
+use crate::mm::pagecache::PAGE;
 use abi::errno::Errno;
 use abi::fs::{OpenFlags, SealFlags};
 use abi::mm::MfdFlags;
@@ -30,13 +31,22 @@ pub fn check_seals(inode: &Arc<dyn Inode>, hole: bool, end: u64) -> Result<()> {
     if refused { err(Errno::EPERM) } else { Ok(()) }
 }
 
-/// EPERM where the seals forbid writing up to `end` of a file of `size` bytes.
-pub fn check_write(inode: &Arc<dyn Inode>, size: u64, end: u64) -> Result<()> {
+/// How many of the bytes from `start` to `end` the seals let be written to a file of `size` bytes: pages that would
+/// make it grow are refused as a whole (mm/shmem.c:shmem_write_begin()). EPERM for none.
+pub fn check_write(inode: &Arc<dyn Inode>, size: u64, start: u64, end: u64) -> Result<u64> {
     let sealed = seals(inode);
-    if sealed.intersects(WRITE) || sealed.contains(SealFlags::F_SEAL_GROW) && end > size {
+    if sealed.intersects(WRITE) {
         return err(Errno::EPERM);
     }
-    Ok(())
+    if !sealed.contains(SealFlags::F_SEAL_GROW) || end <= size {
+        return Ok(end - start);
+    }
+    let whole = size - size % PAGE;
+    if start < whole {
+        Ok(whole - start)
+    } else {
+        err(Errno::EPERM)
+    }
 }
 
 /// EPERM where the seals forbid a change of size.

@@ -8,7 +8,7 @@ use crate::sync::{Lock, Rank, RwLock, WaitQueue};
 use abi::errno::Errno;
 use abi::mount::MountFlags;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 /// One mounted file system, however often it is attached.
@@ -16,9 +16,16 @@ pub struct Superblock {
     pub fs: Arc<dyn FileSystem>,
     pub root: Arc<Dentry>,
     read_only: AtomicBool,
+    /// Open files that may write, through whatever mount.
+    writers: AtomicUsize,
 }
 
 impl Superblock {
+    /// Whether a file of it is open for writing.
+    pub fn is_written(&self) -> bool {
+        self.writers.load(Ordering::Relaxed) > 0
+    }
+
     /// Changes nothing of what is stored.
     pub fn read_only(&self) -> bool {
         self.read_only.load(Ordering::Relaxed)
@@ -40,10 +47,12 @@ impl Superblock {
             return there;
         }
         let root = Dentry::root(fs.root());
+        let read_only = read_only || fs.never_written();
         let new = Arc::new(Superblock {
             fs,
             root,
             read_only: AtomicBool::new(read_only),
+            writers: AtomicUsize::new(0),
         });
         all.push(Arc::downgrade(&new));
         new
@@ -81,7 +90,9 @@ pub struct Mount {
     superblock: Arc<Superblock>,
     state: Lock<State>,
     flags: AtomicU64,
-    expiring: AtomicBool,
+    /// Accesses that are left till MNT_EXPIRE has to be asked for anew.
+    expiring: AtomicU32,
+    writers: AtomicUsize,
     /// First column of /proc/mounts.
     pub source: String,
 }
@@ -120,7 +131,8 @@ impl Mount {
             superblock,
             state: Lock::new(Rank::LEAF, State::default()),
             flags: AtomicU64::new(flags.intersection(PER_MOUNT).bits()),
-            expiring: AtomicBool::new(false),
+            expiring: AtomicU32::new(0),
+            writers: AtomicUsize::new(0),
             source: source.into(),
         })
     }
@@ -164,6 +176,22 @@ impl Mount {
         }
     }
 
+    /// A file was opened for writing through it: it can't become read-only till that is gone.
+    pub(super) fn add_writer(&self) {
+        self.writers.fetch_add(1, Ordering::Relaxed);
+        self.superblock.writers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_writer(&self) {
+        self.writers.fetch_sub(1, Ordering::Relaxed);
+        self.superblock.writers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a file is open for writing through it.
+    pub fn is_written(&self) -> bool {
+        self.writers.load(Ordering::Relaxed) > 0
+    }
+
     /// Where it is attached.
     pub fn mountpoint(&self) -> Option<Path> {
         let (mount, dentry) = self.state.lock().parent.clone()?;
@@ -182,9 +210,16 @@ impl Mount {
         self.state.lock().attached
     }
 
-    /// MNT_EXPIRE: whether it was marked before.
+    /// MNT_EXPIRE: whether it was marked before, and nobody but umount2(2) itself has come here since.
     pub(super) fn mark_expiring(&self) -> bool {
-        self.expiring.swap(true, Ordering::Relaxed)
+        self.expiring.swap(2, Ordering::Relaxed) > 0
+    }
+
+    fn entered(&self) {
+        let left = self.expiring.load(Ordering::Relaxed);
+        if left > 0 {
+            self.expiring.store(left - 1, Ordering::Relaxed);
+        }
     }
 
     /// The place of its root.
@@ -199,7 +234,7 @@ impl Mount {
 #[derive(Default)]
 struct Table {
     at: HashMap<(u32, usize), Arc<Mount>>,
-    /// In the order of attaching.
+    /// The root, then by number, as they are shown.
     all: Vec<Arc<Mount>>,
 }
 
@@ -212,14 +247,9 @@ pub(super) const TABLE_REFS: usize = 2;
 static GENERATION: AtomicU64 = AtomicU64::new(1);
 static CHANGED: LazyLock<WaitQueue> = LazyLock::new(WaitQueue::new);
 
-/// Counts changes of the tree: readers of /proc/mounts that poll compare it.
-pub fn generation() -> u64 {
-    GENERATION.load(Ordering::SeqCst)
-}
-
-/// Told at each change of the tree.
-pub fn changes() -> &'static WaitQueue {
-    &CHANGED
+/// How often the tree has changed, and who is told at each change: for those who poll /proc/mounts.
+pub fn watch() -> (u64, &'static WaitQueue) {
+    (GENERATION.load(Ordering::SeqCst), &CHANGED)
 }
 
 pub(super) fn changed() {
@@ -243,13 +273,14 @@ pub fn mounted_on(at: &Path) -> Option<Arc<Mount>> {
 pub fn follow_mounts(at: &mut Path) -> bool {
     let mut moved = false;
     while let Some(mount) = mounted_on(at) {
+        mount.entered();
         *at = mount.root_path();
         moved = true;
     }
     moved
 }
 
-/// All mounts of the tree, in the order of attaching.
+/// All mounts of the tree, by their numbers.
 pub fn mounts() -> Vec<Arc<Mount>> {
     TABLE.read().all.clone()
 }
@@ -287,7 +318,8 @@ pub fn attach(mount: &Arc<Mount>, at: &Path) -> Result<()> {
     }
     at.dentry.mounts.fetch_add(1, Ordering::AcqRel);
     table.at.insert(key(at), mount.clone());
-    table.all.push(mount.clone());
+    let place = table.all.partition_point(|m| m.id < mount.id);
+    table.all.insert(place, mount.clone());
     drop(table);
     changed();
     Ok(())

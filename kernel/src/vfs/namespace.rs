@@ -221,10 +221,19 @@ pub fn remount(at: &Path, data: &[u8], flags: MountFlags, bind: bool) -> Result<
         let kept = MountFlags::MS_NOATIME | MountFlags::MS_NODIRATIME | MountFlags::MS_RELATIME;
         new = new.difference(kept) | at.mount.flags().intersection(kept);
     }
+    let read_only = flags.contains(MountFlags::MS_RDONLY);
+    if read_only && bind && at.mount.is_written() {
+        return err(Errno::EBUSY);
+    }
     if !bind {
         let superblock = at.mount.superblock();
+        if read_only && !superblock.read_only() && superblock.is_written() {
+            return err(Errno::EBUSY);
+        }
+        if !read_only && superblock.fs.never_written() {
+            return err(Errno::EROFS);
+        }
         superblock.fs.remount(data)?;
-        let read_only = flags.contains(MountFlags::MS_RDONLY);
         if read_only && !superblock.read_only() {
             superblock.fs.sync()?;
         }
@@ -251,16 +260,22 @@ pub fn set_propagation(at: &Path, flags: MountFlags) -> Result<()> {
 
 /// MS_MOVE. EINVAL, ELOOP into its own tree.
 pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
-    if !from.is_mount_root() || !from.mount.is_attached() || from.mount.mountpoint().is_none() {
+    if !from.is_mount_root() || !from.mount.is_attached() {
         return err(Errno::EINVAL);
     }
-    check_kinds(from, at)?;
+    match check_kinds(from, at) {
+        Err(e) if e == Errno::ENOTDIR => return err(Errno::EINVAL),
+        other => other?,
+    }
     let mut above = Some(at.mount.clone());
     while let Some(mount) = above {
         if Arc::ptr_eq(&mount, &from.mount) {
             return err(Errno::ELOOP);
         }
         above = mount.parent();
+    }
+    if from.mount.mountpoint().is_none() {
+        return err(Errno::EINVAL);
     }
     mount::detach(&from.mount);
     attach_on_top(&from.mount, at)

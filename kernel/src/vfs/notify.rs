@@ -91,8 +91,12 @@ fn directory_bit(inode: &Arc<dyn Inode>) -> M {
 
 /// Something happened to the file: its watchers hear it, and its directory's with its name.
 fn happened(dentry: &Dentry, inode: &Arc<dyn Inode>, mask: M) {
+    about(dentry, inode, mask, dentry.is_unlinked());
+}
+
+/// `unlinked`: of a file that was open when its name went, which IN_EXCL_UNLINK hides.
+fn about(dentry: &Dentry, inode: &Arc<dyn Inode>, mask: M, unlinked: bool) {
     let mask = mask | directory_bit(inode);
-    let unlinked = dentry.is_unlinked();
     if let Some(parent) = dentry.parent().and_then(|p| p.inode()) {
         let name = dentry.name();
         tell(
@@ -203,10 +207,12 @@ pub fn attributes(dentry: &Dentry, inode: &Arc<dyn Inode>, set: &SetAttr) {
         mask |= M::IN_MODIFY;
     }
     let stamps = set.atime.is_some() || set.mtime.is_some() && set.size.is_none();
-    if set.mode.is_some() || set.uid.is_some() || set.gid.is_some() || stamps || mask.is_empty() {
+    if set.mode.is_some() || set.uid.is_some() || set.gid.is_some() || stamps {
         mask |= M::IN_ATTRIB;
     }
-    happened(dentry, inode, mask);
+    if !mask.is_empty() {
+        about(dentry, inode, mask, false);
+    }
 }
 
 /// A file was opened.
@@ -261,19 +267,17 @@ pub fn linked(inode: &Arc<dyn Inode>) {
 pub fn replaced(inode: &Arc<dyn Inode>) {
     if watched() {
         let gone = inode.metadata().map_or(0, |m| m.nlink) == 0;
-        let mask = if gone {
-            M::IN_ATTRIB | M::IN_DELETE_SELF
-        } else {
-            M::IN_ATTRIB
-        };
-        tell(
-            inode,
-            &Event {
-                mask,
-                cookie: 0,
-                name: None,
-                unlinked: true,
-            },
-        );
+        let masks = [M::IN_ATTRIB, M::IN_DELETE_SELF];
+        for mask in masks.into_iter().take(1 + usize::from(gone)) {
+            tell(
+                inode,
+                &Event {
+                    mask,
+                    cookie: 0,
+                    name: None,
+                    unlinked: true,
+                },
+            );
+        }
     }
 }

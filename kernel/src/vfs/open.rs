@@ -109,7 +109,12 @@ fn find_or_create(mut walk: Walk<'_>, how: How) -> Result<(Path, bool)> {
     }
     loop {
         let Last::Name(name) = walk.to_parent()? else {
-            return err(Errno::EISDIR);
+            let exclusive = how.flags.contains(OpenFlags::O_EXCL);
+            return err(if exclusive {
+                Errno::EEXIST
+            } else {
+                Errno::EISDIR
+            });
         };
         if walk.trailing {
             return err(Errno::EISDIR);

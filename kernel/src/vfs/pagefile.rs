@@ -69,7 +69,8 @@ impl FileOps for PageFile {
         }
         limit_write(source, *offset, file.inode().max_size())?;
         let end = offset.saturating_add(source.remaining() as u64);
-        super::memfd::check_write(file.inode(), self.mapping.size(), end)?;
+        let allowed = super::memfd::check_write(file.inode(), self.mapping.size(), *offset, end)?;
+        truncate_source(source, allowed);
         if let Some(task) = crate::sched::try_current() {
             let cred = task.cred();
             if !cred.capable(abi::cap::CAP_FSETID) {

@@ -1,6 +1,6 @@
 //! Copying an object from the lower layer to the upper one, before it is changed.
 
-use super::{ORIGIN, OvlInode};
+use super::{ESCAPED_PREFIX, ORIGIN, OvlInode, PRIVATE_PREFIX};
 use crate::error::{Result, err};
 use crate::vfs::{Inode, InodeKind, NewNode, SetAttr, Sink, Source, TimeSet};
 use abi::errno::Errno;
@@ -71,6 +71,10 @@ impl OvlInode {
             dir.create(&name, &new)?
         };
         for attribute in lower.list_xattr().unwrap_or_default() {
+            // Those tell of a layer that was written to once.
+            if attribute.starts_with(PRIVATE_PREFIX) && !attribute.starts_with(ESCAPED_PREFIX) {
+                continue;
+            }
             if let Ok(value) = lower.get_xattr(&attribute) {
                 upper.set_xattr(&attribute, &value, 0)?;
             }

@@ -1,6 +1,6 @@
 //! What a directory of two layers shows.
 
-use super::inode::{shown_ino, upper_key};
+use super::inode::downcast;
 use super::{OPAQUE, OvlInode, is_whiteout};
 use crate::error::Result;
 use crate::fs::FIRST_POSITION;
@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 /// All records of a layer's directory.
 pub(super) fn names(dir: &Arc<dyn Inode>) -> Result<Listing> {
+    if let Ok(overlay) = downcast(dir) {
+        return overlay.list();
+    }
     let mut out = Listing::default();
     dir.read_dir(FIRST_POSITION, &mut |entry: DirEntry<'_>| {
         out.push(entry.name, entry.ino, entry.kind);
@@ -34,6 +37,7 @@ impl List for OvlInode {
         let Some((upper, dir)) = upper.filter(|(upper, _)| !upper.is_empty()) else {
             return Ok(lower);
         };
+        let fs = self.fs()?;
         let mut below: HashMap<&[u8], Listed<'_>> = lower.iter().map(|r| (r.name, r)).collect();
         let mut out = Listing::default();
         for record in upper.iter() {
@@ -54,7 +58,7 @@ impl List for OvlInode {
                 Some(lower) if lower.kind == DirentType(0) => {
                     self.lookup(record.name)?.metadata()?.ino
                 }
-                _ => shown_ino(upper_key(&inode)?),
+                _ => fs.shown_ino(fs.upper_key(&inode)?),
             };
             out.push(record.name, ino, record.kind);
         }

@@ -1,6 +1,6 @@
 //! One name's view of the two layers.
 
-use super::{OPAQUE, ORIGIN, OverlayFs, PRIVATE_PREFIX, find, is_whiteout};
+use super::{ESCAPED_PREFIX, OPAQUE, ORIGIN, OverlayFs, PRIVATE_PREFIX, UPPER, find, is_whiteout};
 use crate::error::{Error, Result, err};
 use crate::fs::listing::{List, ListedDir};
 use crate::mm::pagecache::Mapping;
@@ -38,7 +38,7 @@ impl OvlInode {
     ) -> Result<Arc<OvlInode>> {
         let (key, real) = match (&lower, &upper) {
             (Some(lower), _) => ((false, lower.metadata()?.ino), lower),
-            (None, Some(upper)) => (upper_key(upper)?, upper),
+            (None, Some(upper)) => (fs.upper_key(upper)?, upper),
             (None, None) => return err(Errno::ENOENT),
         };
         // Names of one directory may show different layers of it, so only other objects are shared.
@@ -51,7 +51,7 @@ impl OvlInode {
             fs: Arc::downgrade(fs),
             me: me.clone(),
             kind,
-            ino: shown_ino(key),
+            ino: fs.shown_ino(key),
             key,
             place: Lock::new(Rank::LEAF, place),
             upper: Lock::new(Rank::LEAF, upper),
@@ -87,7 +87,7 @@ impl OvlInode {
 
     fn in_lower(&self, name: &[u8]) -> Result<bool> {
         match self.lower_dir() {
-            Some(lower) => Ok(find(lower, name)?.is_some()),
+            Some(lower) => Ok(find(lower, name)?.is_some_and(|inode| !is_whiteout(&inode))),
             None => Ok(false),
         }
     }
@@ -138,20 +138,31 @@ impl Drop for OvlInode {
     }
 }
 
-/// Upper numbers start at 1 as the lower ones do: kept apart by the top bit (xino).
-pub(super) fn shown_ino((upper, ino): (bool, u64)) -> u64 {
-    if upper { ino | 1 << 63 } else { ino }
+impl OverlayFs {
+    /// Upper numbers start at 1 as the lower ones do: kept apart by the top bits (xino).
+    pub(super) fn shown_ino(&self, (upper, ino): (bool, u64)) -> u64 {
+        if upper { ino | self.tag } else { ino }
+    }
+
+    /// What an object of the upper layer that covers no lower directory goes by. The origin that a read-only layer
+    /// names lay below it when that was written to.
+    pub(super) fn upper_key(&self, upper: &Arc<dyn Inode>) -> Result<(bool, u64)> {
+        let origin = Some(upper)
+            .filter(|_| self.tag == UPPER)
+            .and_then(|upper| upper.get_xattr(ORIGIN).ok())
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+        match origin {
+            Some(bytes) => Ok((false, u64::from_le_bytes(bytes))),
+            None => Ok((true, upper.metadata()?.ino)),
+        }
+    }
 }
 
-/// What an object of the upper layer that covers no lower directory goes by.
-pub(super) fn upper_key(upper: &Arc<dyn Inode>) -> Result<(bool, u64)> {
-    let origin = upper
-        .get_xattr(ORIGIN)
-        .ok()
-        .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-    match origin {
-        Some(bytes) => Ok((false, u64::from_le_bytes(bytes))),
-        None => Ok((true, upper.metadata()?.ino)),
+/// The name under which a layer keeps the attribute `name`: the overlay's own names are not for programs.
+fn layer_name(name: &[u8]) -> Vec<u8> {
+    match name.strip_prefix(PRIVATE_PREFIX) {
+        Some(rest) => [ESCAPED_PREFIX, rest].concat(),
+        None => name.to_vec(),
     }
 }
 
@@ -205,7 +216,7 @@ impl Inode for OvlInode {
             None => false,
         };
         let lower = match self.lower_dir() {
-            Some(dir) if !hides => find(dir, name)?,
+            Some(dir) if !hides => find(dir, name)?.filter(|inode| !is_whiteout(inode)),
             _ => None,
         };
         // A lower object of another kind under an upper directory is hidden by it.
@@ -218,6 +229,10 @@ impl Inode for OvlInode {
     }
 
     fn create(&self, name: &[u8], new: &NewNode<'_>) -> Result<Arc<dyn Inode>> {
+        // A whiteout that the overlay itself would not show.
+        if new.kind == InodeKind::CharDevice && new.rdev == 0 {
+            return err(Errno::EPERM);
+        }
         let upper = self.upper_dir()?;
         Self::remove_whiteout(&upper, name)?;
         let inode = upper.create(name, new)?;
@@ -289,6 +304,9 @@ impl Inode for OvlInode {
         new: &[u8],
         flags: RenameFlags,
     ) -> Result<()> {
+        if flags.contains(RenameFlags::RENAME_WHITEOUT) {
+            return err(Errno::EINVAL);
+        }
         let to = downcast(new_dir)?;
         let moved = downcast(&self.lookup(old)?)?;
         let exchange = flags.contains(RenameFlags::RENAME_EXCHANGE);
@@ -381,28 +399,26 @@ impl Inode for OvlInode {
     }
 
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        if name.starts_with(PRIVATE_PREFIX) {
-            return err(Errno::EOPNOTSUPP);
-        }
-        self.real().get_xattr(name)
+        self.real().get_xattr(&layer_name(name))
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
-        if name.starts_with(PRIVATE_PREFIX) {
-            return err(Errno::EOPNOTSUPP);
-        }
-        self.copy_up(true)?.set_xattr(name, value, flags)
+        self.copy_up(true)?
+            .set_xattr(&layer_name(name), value, flags)
     }
 
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>> {
-        let mut names = self.real().list_xattr()?;
-        names.retain(|name| !name.starts_with(PRIVATE_PREFIX));
-        Ok(names)
+        let shown = |name: Vec<u8>| match name.strip_prefix(ESCAPED_PREFIX) {
+            Some(rest) => Some([PRIVATE_PREFIX, rest].concat()),
+            None => Some(name).filter(|name| !name.starts_with(PRIVATE_PREFIX)),
+        };
+        let names = self.real().list_xattr()?;
+        Ok(names.into_iter().filter_map(shown).collect())
     }
 
     fn remove_xattr(&self, name: &[u8]) -> Result<()> {
         self.get_xattr(name)?;
-        self.copy_up(true)?.remove_xattr(name)
+        self.copy_up(true)?.remove_xattr(&layer_name(name))
     }
 
     fn fallocate(&self, mode: u32, offset: u64, len: u64) -> Result<()> {

@@ -28,9 +28,23 @@ const ORIGIN: &[u8] = b"trusted.overlay.origin";
 /// Attributes with this prefix are the overlay's own.
 const PRIVATE_PREFIX: &[u8] = b"trusted.overlay.";
 
+/// Attributes of that kind that an overlay in this one has, or a program in the guest.
+const ESCAPED_PREFIX: &[u8] = b"trusted.overlay.overlay.";
+
+/// Set in the inode numbers of an upper layer that is written to; read-only layers have lower bits of the same byte.
+const UPPER: u64 = 1 << 63;
+
+/// A directory that takes part, and what keeps it.
+pub struct Layer {
+    pub fs: Arc<dyn FileSystem>,
+    pub top: Arc<dyn Inode>,
+}
+
 /// A mounted overlay.
 pub struct OverlayFs {
     dev: u64,
+    /// Keeps the numbers of its upper layer apart from those of the lower one (xino).
+    tag: u64,
     options: String,
     upper_fs: Arc<dyn FileSystem>,
     copying: Mutex<()>,
@@ -50,19 +64,34 @@ impl OverlayFs {
         lower: Arc<dyn Inode>,
         options: String,
     ) -> Result<Arc<OverlayFs>> {
-        if upper.kind() != InodeKind::Directory || lower.kind() != InodeKind::Directory {
+        let upper = Layer {
+            fs: upper_fs,
+            top: upper,
+        };
+        let lower = Layer {
+            fs: lower_fs,
+            top: lower,
+        };
+        OverlayFs::lay(upper, lower, UPPER, options)
+    }
+
+    /// `tag`: [`UPPER`], or what marks a layer `over` that nothing is written to.
+    fn lay(over: Layer, below: Layer, tag: u64, options: String) -> Result<Arc<OverlayFs>> {
+        let is_dir = |layer: &Layer| layer.top.kind() == InodeKind::Directory;
+        if !is_dir(&over) || !is_dir(&below) {
             return err(Errno::ENOTDIR);
         }
         let fs = Arc::new(OverlayFs {
             dev: anonymous_dev(),
+            tag,
             options,
-            upper_fs,
+            upper_fs: over.fs,
             copying: Mutex::new(()),
             inodes: Lock::new(Rank::INODE, HashMap::new()),
             root: Lock::new(Rank::LEAF, None),
-            _lower_fs: lower_fs,
+            _lower_fs: below.fs,
         });
-        let root = OvlInode::new(&fs, None, Some(upper), Some(lower))?;
+        let root = OvlInode::new(&fs, None, Some(over.top), Some(below.top))?;
         *fs.root.lock() = Some(root);
         Ok(fs)
     }
@@ -93,12 +122,16 @@ impl FileSystem for OverlayFs {
         self.options.clone()
     }
 
+    fn never_written(&self) -> bool {
+        self.tag != UPPER
+    }
+
     fn sync(&self) -> Result<()> {
         self.upper_fs.sync()
     }
 }
 
-/// Whether an upper inode says that the name is gone.
+/// Whether a layer's inode says that the name is gone.
 fn is_whiteout(inode: &Arc<dyn Inode>) -> bool {
     inode.kind() == InodeKind::CharDevice && inode.rdev() == 0
 }

@@ -1,11 +1,16 @@
 //! The overlay as mount(2) makes it: `lowerdir=`, `upperdir=`, `workdir=` (fs/overlayfs/params.c).
 
-use super::OverlayFs;
-use crate::error::{Result, err};
-use crate::vfs::{FileSystem, LookupFlags, Path, lookup, register_filesystem};
+use super::{Layer, OverlayFs, UPPER, find};
+use crate::error::{Error, Result, err};
+use crate::vfs::{
+    FileSystem, Inode, InodeKind, LookupFlags, NewNode, Path, lookup, register_filesystem,
+};
 use abi::errno::Errno;
 use abi::fs::AT_FDCWD;
 use std::sync::Arc;
+
+/// Lower layers that inode numbers keep apart.
+const MAX_LOWER: usize = 128;
 
 /// Makes `overlay` known to mount(2).
 pub fn register() {
@@ -14,42 +19,117 @@ pub fn register() {
 
 fn directory(path: &str) -> Result<Path> {
     let task = crate::sched::current();
-    let flags = LookupFlags::FOLLOW | LookupFlags::DIRECTORY;
-    lookup(&task, AT_FDCWD, path.as_bytes(), flags)
+    let path = lookup(&task, AT_FDCWD, path.as_bytes(), LookupFlags::FOLLOW)?;
+    if path.inode().kind() == InodeKind::Directory {
+        Ok(path)
+    } else {
+        err(Errno::EINVAL)
+    }
 }
 
-/// EINVAL without a lower or an upper directory, or with more than one lower: this overlay has two layers.
+/// `a:b:c`, where a backslash takes the meaning from a colon.
+fn split(list: &str) -> Vec<String> {
+    let mut out = vec![String::new()];
+    let mut chars = list.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ':' => out.push(String::new()),
+            '\\' => out.last_mut().expect("never empty").extend(chars.next()),
+            _ => out.last_mut().expect("never empty").push(c),
+        }
+    }
+    out
+}
+
+impl Layer {
+    fn at(path: &Path) -> Layer {
+        Layer {
+            fs: path.mount.fs.clone(),
+            top: path.inode(),
+        }
+    }
+
+    fn of(fs: Arc<OverlayFs>) -> Layer {
+        Layer { top: fs.root(), fs }
+    }
+}
+
+/// The directory `work` in the work directory, as Linux leaves it there.
+fn make_work(dir: &Arc<dyn Inode>) -> Result<()> {
+    if find(dir, b"work")?.is_some() {
+        return Ok(());
+    }
+    let node = NewNode {
+        kind: InodeKind::Directory,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        target: b"",
+    };
+    dir.create(b"work", &node).map(drop)
+}
+
+fn check_upper(upper: &Path, work: &Path) -> Result<()> {
+    let nested =
+        upper.dentry.is_ancestor_of(&work.dentry) || work.dentry.is_ancestor_of(&upper.dentry);
+    if nested || !Arc::ptr_eq(&upper.mount, &work.mount) || upper.mount.fs.name() == "overlay" {
+        return err(Errno::EINVAL);
+    }
+    upper.mount.want_write()
+}
+
+/// Layers are laid over each other in pairs: all lower ones together are the lower layer of the last overlay. EINVAL
+/// without a lower layer, or one alone; for an upper directory without a work directory beside it, or on an overlay.
 fn construct(data: &[u8]) -> Result<Arc<dyn FileSystem>> {
     let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
     let (mut lower, mut upper, mut work) = (None, None, None);
     for word in text.split(',').filter(|w| !w.is_empty()) {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        match key {
-            "lowerdir" => lower = Some(value),
-            "upperdir" => upper = Some(value),
-            "workdir" => work = Some(value),
-            "index" | "xino" | "redirect_dir" | "metacopy" | "nfs_export" | "uuid"
-                if value == "off" => {}
+        match (key, value) {
+            ("lowerdir", _) => lower = Some(value),
+            ("upperdir", _) => upper = Some(value),
+            ("workdir", _) => work = Some(value),
+            ("index" | "xino" | "metacopy" | "nfs_export" | "uuid", "off")
+            | ("redirect_dir", "off" | "nofollow") => {}
             _ => return err(Errno::EINVAL),
         }
     }
-    let lower = lower.filter(|l| !l.contains(':')).ok_or(Errno::EINVAL)?;
-    let lower_at = directory(lower)?;
-    let (Some(upper), Some(work)) = (upper, work) else {
-        return err(Errno::EINVAL);
-    };
-    let (upper_at, work_at) = (directory(upper)?, directory(work)?);
-    if !Arc::ptr_eq(&upper_at.mount, &work_at.mount) {
+    let lower = lower.ok_or(Errno::EINVAL)?;
+    let names = split(lower);
+    if names.len() > MAX_LOWER || names.iter().any(String::is_empty) {
         return err(Errno::EINVAL);
     }
-    upper_at.mount.want_write()?;
-    let options = format!(",lowerdir={lower},upperdir={upper},workdir={work}");
-    let fs = OverlayFs::new(
-        upper_at.mount.fs.clone(),
-        upper_at.inode(),
-        lower_at.mount.fs.clone(),
-        lower_at.inode(),
-        options,
-    )?;
+    let mut layers = names
+        .iter()
+        .map(|name| Ok(Layer::at(&directory(name)?)))
+        .collect::<Result<Vec<Layer>>>()?;
+    let upper = match (upper, work) {
+        (Some(upper), Some(work)) => {
+            let (upper_at, work_at) = (directory(upper)?, directory(work)?);
+            check_upper(&upper_at, &work_at)?;
+            make_work(&work_at.inode())?;
+            let shown = format!(",lowerdir={lower},upperdir={upper},workdir={work}");
+            Some((Layer::at(&upper_at), shown))
+        }
+        (Some(_), None) => return err(Errno::EINVAL),
+        (None, _) if layers.len() < 2 => return err(Errno::EINVAL),
+        (None, _) => None,
+    };
+    let last = usize::from(upper.is_none());
+    let mut below = layers.pop().ok_or_else(|| Error::new(Errno::EINVAL))?;
+    let mut tag = 1;
+    while layers.len() > last {
+        let over = layers.pop().ok_or_else(|| Error::new(Errno::EINVAL))?;
+        below = Layer::of(OverlayFs::lay(over, below, tag << 56, String::new())?);
+        tag += 1;
+    }
+    let fs = match upper {
+        Some((upper, shown)) => OverlayFs::lay(upper, below, UPPER, shown)?,
+        None => {
+            let over = layers.pop().ok_or_else(|| Error::new(Errno::EINVAL))?;
+            OverlayFs::lay(over, below, tag << 56, format!(",lowerdir={lower}"))?
+        }
+    };
     Ok(fs)
 }

@@ -55,8 +55,13 @@ fn parse(bytes: &[u8]) -> Result<i64> {
 }
 
 static PANIC: Knob = Knob::new(0, i32::MIN as i64, i32::MAX as i64);
+/// Open file descriptions that there may be without CAP_SYS_ADMIN.
+static FILE_MAX: Knob = Knob::new(i64::MAX, 0, i64::MAX);
 static RANDOMIZE: Knob = Knob::new(2, 0, 2);
 static DMESG_RESTRICT: Knob = Knob::new(0, 0, 1);
+/// What the host's generator does by itself: kept and read back, as Linux does since 5.18.
+static RESEED: Knob = Knob::new(60, i32::MIN as i64, i32::MAX as i64);
+static WAKEUP: Knob = Knob::new(256, i32::MIN as i64, i32::MAX as i64);
 static SWAPPINESS: Knob = Knob::new(60, 0, 200);
 
 fn knob(knob: &'static Knob) -> Node {
@@ -64,6 +69,12 @@ fn knob(knob: &'static Knob) -> Node {
         move || Ok(format!("{}\n", knob.get()).into_bytes()),
         move |bytes| knob.set_text(bytes),
     )
+}
+
+/// Whether fs.file-max lets one more file be opened, besides `new` that are counted already.
+pub fn file_allowed(new: u64) -> bool {
+    let max = FILE_MAX.get();
+    max == i64::MAX || vfs::open_files().saturating_sub(new) < max.unsigned_abs()
 }
 
 /// Whether addresses are randomised, as kernel.randomize_va_space says: 0, 1 or 2.
@@ -77,7 +88,7 @@ pub fn dmesg_restrict() -> bool {
 }
 
 fn line(text: impl std::fmt::Display) -> Node {
-    Node::fixed(format!("{text}\n"))
+    Node::fixed(format!("{text}\n")).sized(true)
 }
 
 fn uuid(bytes: [u8; 16]) -> String {
@@ -163,7 +174,7 @@ fn kernel() -> Fixed {
         .with("kptr_restrict", || line(0))
         .with("tainted", || line(0))
         .with("ns_last_pid", || {
-            Node::text(|| Ok(format!("{}\n", pids().last()).into_bytes()))
+            Node::text(|| Ok(format!("{}\n", pids().last()).into_bytes())).sized(true)
         })
         .with_dir("pty", || {
             Node::dir(Fixed::new().with("max", pty_max).with("nr", || {
@@ -177,10 +188,12 @@ fn kernel() -> Fixed {
                 Fixed::new()
                     .with("boot_id", || line(boot_id()))
                     .with("uuid", || {
-                        Node::text(|| Ok(format!("{}\n", new_uuid()).into_bytes()))
+                        Node::text(|| Ok(format!("{}\n", new_uuid()).into_bytes())).sized(true)
                     })
                     .with("entropy_avail", || line(256))
-                    .with("poolsize", || line(256)),
+                    .with("poolsize", || line(256))
+                    .with("urandom_min_reseed_secs", || knob(&RESEED))
+                    .with("write_wakeup_threshold", || knob(&WAKEUP)),
             )
         })
 }
@@ -288,9 +301,12 @@ fn vm() -> Fixed {
 
 fn fs() -> Fixed {
     Fixed::new()
-        .with("file-max", || line(i64::MAX))
+        .with("file-max", || knob(&FILE_MAX))
         .with("file-nr", || {
-            Node::text(|| Ok(format!("{}\t0\t{}\n", vfs::open_files(), i64::MAX).into_bytes()))
+            Node::text(
+                || Ok(format!("{}\t0\t{}\n", vfs::open_files(), FILE_MAX.get()).into_bytes()),
+            )
+            .sized(true)
         })
         .with("lease-break-time", || knob(&vfs::lease::BREAK_TIME))
         .with("leases-enable", || knob(&vfs::lease::ENABLED))
@@ -304,7 +320,7 @@ fn fs() -> Fixed {
         .with_dir("inotify", || {
             Node::dir(
                 Fixed::new()
-                    .with("max_queued_events", || line(16_384))
+                    .with("max_queued_events", || knob(&vfs::inotify::MAX_QUEUED))
                     .with("max_user_instances", || {
                         knob(&account::INOTIFY_INSTANCES.limit)
                     })

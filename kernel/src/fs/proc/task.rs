@@ -171,9 +171,9 @@ impl TaskDir {
             }
             b"status" => self.text(status::status),
             b"statm" => self.text(stat::statm),
-            b"cmdline" => self.text(cmdline),
-            b"environ" => self.private(environ),
-            b"auxv" => self.private(auxv),
+            b"cmdline" => self.text(cmdline).sized(true),
+            b"environ" => self.private(environ).sized(true),
+            b"auxv" => self.private(auxv).sized(true),
             b"comm" => {
                 let (read, write) = (weak(), weak());
                 Node::setting(
@@ -191,6 +191,7 @@ impl TaskDir {
                         Ok(())
                     },
                 )
+                .sized(false)
             }
             b"limits" => self.text(status::limits),
             b"maps" => self.private(|task| mm_text(task, Mm::maps)).mode(0o444),
@@ -201,8 +202,12 @@ impl TaskDir {
                     None => err(Errno::ESRCH),
                 })
                 .mode(0o444),
-            b"mounts" => self.text(|task| Ok(vfs::mount_text::mounts(&task.fs().root()))),
-            b"mountinfo" => self.text(|task| Ok(vfs::mount_text::mountinfo(&task.fs().root()))),
+            b"mounts" => self
+                .text(|task| Ok(vfs::mount_text::mounts(&task.fs().root())))
+                .changing(vfs::mount::watch),
+            b"mountinfo" => self
+                .text(|task| Ok(vfs::mount_text::mountinfo(&task.fs().root())))
+                .changing(vfs::mount::watch),
             b"cwd" => self.place(|task| Ok(task.fs().cwd())),
             b"root" => self.place(|task| Ok(task.fs().root())),
             b"exe" => self.place(exe),
