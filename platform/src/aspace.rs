@@ -9,7 +9,7 @@ use crate::sys::{self, Dir};
 use crate::thread::Left;
 use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use stub::layout::*;
 
@@ -27,8 +27,6 @@ pub(crate) struct Space {
     agent_cpu: AtomicUsize,
     areas: Mutex<Areas>,
     small: Mutex<Small>,
-    /// One thread is owned: small copies go by it.
-    alone: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,8 +39,6 @@ struct Areas {
     exiting: Vec<Area>,
     /// Threads that nobody owns, waiting in their areas.
     parked: Vec<Parked>,
-    /// Guest threads that are owned.
-    owned: usize,
 }
 
 /// A thread that waits in its area for an owner.
@@ -130,7 +126,6 @@ impl AddressSpace {
     pub fn spawn(&self, init: &ThreadState) -> io::Result<GuestThread> {
         let mut areas = self.0.areas.lock().unwrap();
         if let Some(p) = areas.parked.pop() {
-            self.0.own(&mut areas);
             drop(areas);
             return Ok(GuestThread::reuse(self.clone(), p, init));
         }
@@ -154,8 +149,6 @@ impl AddressSpace {
                 area
             }
         };
-        // Before it runs: with it, the other thread isn't alone any more.
-        self.0.own(&mut areas);
         drop(areas);
         area.init(init);
         ops.push(clone_thread(&area));
@@ -169,7 +162,7 @@ impl AddressSpace {
             )),
             Err(e) => {
                 let mut areas = self.0.areas.lock().unwrap();
-                self.0.disown(&mut areas);
+                self.0.small().forget(area.slot, &self.0);
                 if ops.len() == 1 {
                     areas.empty.push(area);
                 }
@@ -194,9 +187,6 @@ impl AddressSpace {
 
     /// Copies from guest memory; returns the bytes copied before the first fault.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        if buf.len() <= mb::AHEAD_SIZE as usize && self.peek(addr, buf) == buf.len() {
-            return buf.len();
-        }
         let local = [libc::iovec {
             iov_base: buf.as_mut_ptr().cast(),
             iov_len: buf.len(),
@@ -211,22 +201,24 @@ impl AddressSpace {
         self.0.write(addr, buf)
     }
 
-    /// Bytes at `addr` that the thread read ahead of its system call, as many as there are and fit.
+    /// Bytes at `addr` that the stopped thread in `slot` ([`GuestThread::slot`]) read ahead of its system call, as many as
+    /// there are and fit.
     #[inline]
-    pub fn peek(&self, addr: u64, buf: &mut [u8]) -> usize {
-        let small = self.0.small();
-        if small.waits_for(addr, buf.len()) {
-            return 0;
-        }
-        small.peek(addr, buf)
+    pub fn peek(&self, slot: u32, addr: u64, buf: &mut [u8]) -> usize {
+        self.0.small().peek(slot, addr, buf)
     }
 
-    /// Leaves a copy to guest memory to the thread, which does it before it goes on. Everybody who asks finds it done. False
-    /// when that can't be: more than [`LATER_MAX`] bytes, several threads, too much already. Only for memory that
-    /// can be written without a fault that the kernel had to see.
+    /// Leaves a copy to guest memory to the stopped thread in `slot`, which does it before it goes on. Everybody who asks the
+    /// kernel finds it done. False when that can't be: more than 1 KiB, too much already, no such thread. Only for
+    /// memory that can be written without a fault that the kernel had to see.
     #[inline]
-    pub fn write_later(&self, addr: u64, bytes: &[u8]) -> bool {
-        bytes.len() <= LATER_MAX && self.0.small().later(addr, bytes)
+    pub fn write_later(&self, slot: u32, addr: u64, bytes: &[u8]) -> bool {
+        bytes.len() <= LATER_MAX && self.0.small().later(slot, addr, bytes)
+    }
+
+    /// Does at once what was left to threads: before another thread may look at that memory by itself.
+    pub fn settle(&self) {
+        self.0.small().flush(&self.0);
     }
 
     /// Before guest memory is read or written by the host.
@@ -402,7 +394,7 @@ impl AddressSpace {
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
-        self.0.disown(&mut areas);
+        self.0.small().forget(area.slot, &self.0);
         if how != Left::Dead && areas.parked.len() < MAX_PARKED {
             areas.parked.push(Parked {
                 area,
@@ -429,26 +421,6 @@ impl Areas {
 }
 
 impl Space {
-    /// Counts a thread in.
-    fn own(&self, areas: &mut Areas) {
-        areas.owned += 1;
-        self.note_alone(areas);
-    }
-
-    /// Counts a thread out.
-    fn disown(&self, areas: &mut Areas) {
-        areas.owned -= 1;
-        self.note_alone(areas);
-    }
-
-    fn note_alone(&self, areas: &Areas) {
-        let alone = areas.owned == 1;
-        self.alone.store(alone, Ordering::Relaxed);
-        if !alone {
-            self.small().flush_and_forget(self);
-        }
-    }
-
     fn small(&self) -> MutexGuard<'_, Small> {
         self.small.lock().unwrap()
     }
@@ -456,17 +428,13 @@ impl Space {
     /// A thread has stopped.
     #[inline]
     pub fn stopped(&self, area: Area, direct: bool) {
-        if self.alone.load(Ordering::Relaxed) {
-            self.small().stopped(area, direct);
-        }
+        self.small().stopped(area, direct);
     }
 
     /// A thread is about to run.
     #[inline]
-    pub fn resume(&self) {
-        if self.alone.load(Ordering::Relaxed) {
-            self.small().resume();
-        }
+    pub fn resume(&self, slot: u32) {
+        self.small().resume(slot);
     }
 
     /// Writes guest memory by the host.
@@ -550,10 +518,8 @@ fn clone_space(
         agent: Mutex::new(Agent { page, pid, seq: 1 }),
         agent_cpu: AtomicUsize::new(cpu),
         small: Mutex::default(),
-        alone: AtomicBool::new(init.is_some()),
         areas: Mutex::new(Areas {
             slots: vec![slot],
-            owned: usize::from(init.is_some()),
             ..Areas::default()
         }),
     }));

@@ -1,7 +1,6 @@
 //! Small copies between kernel and guest without a call to the host, which costs as much as several of a guest's calls: the
-//! thread itself reads ahead what a call points to, and writes on its way back what the kernel has for it. Only in an address
-//! space with one thread, and only while that is stopped; whoever else looks at that memory meanwhile sees it as if all
-//! had been copied at once.
+//! thread itself reads ahead what a call points to, and writes on its way back what the kernel has for it. Whoever else
+//! looks at that memory through the kernel meanwhile sees it as if all had been copied at once.
 
 use crate::aspace::Space;
 use crate::frame::Area;
@@ -51,16 +50,29 @@ pub const AHEAD: &[(i64, u32)] = &[
     (libc::SYS_epoll_ctl, 3),
 ];
 
-/// What is under way for the one thread of an address space.
+/// What is under way for the stopped threads of an address space.
 #[derive(Default)]
 pub struct Small {
-    /// The stopped thread's area; `None` while it runs, or when it isn't alone.
-    area: Option<Area>,
-    /// Where the bytes were that were read ahead, and how many.
+    stopped: Vec<Stopped>,
+    /// Room for the copies of the next one.
+    spare: Vec<Waiting>,
+}
+
+/// A stopped thread.
+struct Stopped {
+    area: Area,
+    /// Where the bytes were that it read ahead, and how many.
     ahead: (u64, usize),
-    /// Copies that wait: address, length, offset among the copies.
-    waiting: Vec<(u64, usize, u64)>,
+    /// Copies that wait for it, and the room they take.
+    waiting: Vec<Waiting>,
     used: u64,
+}
+
+struct Waiting {
+    addr: u64,
+    len: usize,
+    /// Offset among the area's copies.
+    at: u64,
 }
 
 fn overlap(a: u64, a_len: usize, b: u64, b_len: usize) -> bool {
@@ -68,43 +80,44 @@ fn overlap(a: u64, a_len: usize, b: u64, b_len: usize) -> bool {
 }
 
 impl Small {
-    /// The only thread has stopped. `direct`: in a direct call, which reads ahead.
+    /// A thread has stopped. `direct`: in a direct call, which reads ahead.
     #[inline]
     pub fn stopped(&mut self, area: Area, direct: bool) {
-        self.area = Some(area);
-        self.ahead = if direct { area.ahead() } else { (0, 0) };
+        let waiting = std::mem::take(&mut self.spare);
+        self.stopped.push(Stopped {
+            area,
+            ahead: if direct { area.ahead() } else { (0, 0) },
+            waiting,
+            used: 0,
+        });
     }
 
-    /// The thread is about to run: gives it the copies that wait.
+    /// A thread is about to run: gives it the copies that wait.
     #[inline]
-    pub fn resume(&mut self) {
-        if let Some(area) = self.area.take()
-            && !self.waiting.is_empty()
-        {
-            area.put_copies(self.waiting.len());
+    pub fn resume(&mut self, slot: u32) {
+        let Some(i) = self.index(slot) else { return };
+        let mut stopped = self.stopped.swap_remove(i);
+        if !stopped.waiting.is_empty() {
+            stopped.area.put_copies(stopped.waiting.len());
+            stopped.waiting.clear();
         }
-        self.forget();
+        self.spare = stopped.waiting;
     }
 
-    /// What waits is for memory that goes, or was given away.
     #[inline]
-    pub fn forget(&mut self) {
-        self.area = None;
-        self.ahead.1 = 0;
-        self.waiting.clear();
-        self.used = 0;
+    fn index(&self, slot: u32) -> Option<usize> {
+        self.stopped.iter().position(|s| s.area.slot == slot)
     }
 
-    /// Bytes at `addr` that were read ahead, at most as many as fit; returns how many.
+    /// Bytes at `addr` that the thread in `slot` read ahead, at most as many as fit; returns how many.
     #[inline]
-    pub fn peek(&self, addr: u64, buf: &mut [u8]) -> usize {
-        let (start, len) = self.ahead;
-        let Some(area) = self
-            .area
-            .filter(|_| addr >= start && addr - start < len as u64)
-        else {
+    pub fn peek(&self, slot: u32, addr: u64, buf: &mut [u8]) -> usize {
+        let Some(i) = self.index(slot) else { return 0 };
+        let Stopped { area, ahead, .. } = &self.stopped[i];
+        let (start, len) = *ahead;
+        if addr < start || addr - start >= len as u64 || self.waits_for(addr, buf.len()) {
             return 0;
-        };
+        }
         let at = (addr - start) as usize;
         let n = buf.len().min(len - at);
         let mut bytes = [0; mb::AHEAD_SIZE as usize];
@@ -113,17 +126,25 @@ impl Small {
         n
     }
 
-    /// Takes a copy to the guest; false when there is no room, or no thread to do it.
+    /// Takes a copy to the guest for the thread in `slot`; false when there is no room, or when it isn't stopped here.
     #[inline]
-    pub fn later(&mut self, addr: u64, bytes: &[u8]) -> bool {
-        let Some(area) = self.area else { return false };
+    pub fn later(&mut self, slot: u32, addr: u64, bytes: &[u8]) -> bool {
+        let Some(i) = self.index(slot) else {
+            return false;
+        };
+        let stopped = &mut self.stopped[i];
         let size = 16 + bytes.len().next_multiple_of(8) as u64;
-        if bytes.len() > LATER_MAX || self.used + size > mb::COPIES_SIZE {
+        if bytes.len() > LATER_MAX || stopped.used + size > mb::COPIES_SIZE {
             return false;
         }
-        area.put_copy(self.used, addr, bytes);
-        self.waiting.push((addr, bytes.len(), self.used));
-        self.used += size;
+        let at = stopped.used;
+        stopped.area.put_copy(at, addr, bytes);
+        stopped.waiting.push(Waiting {
+            addr,
+            len: bytes.len(),
+            at,
+        });
+        stopped.used += size;
         self.changed(addr, bytes.len());
         true
     }
@@ -131,39 +152,44 @@ impl Small {
     /// Guest memory is about to change: what was read ahead there isn't true any more.
     #[inline]
     pub fn changed(&mut self, addr: u64, len: usize) {
-        if overlap(addr, len, self.ahead.0, self.ahead.1) {
-            self.ahead.1 = 0;
+        for s in &mut self.stopped {
+            if overlap(addr, len, s.ahead.0, s.ahead.1) {
+                s.ahead.1 = 0;
+            }
         }
     }
 
     /// Whether copies wait for memory in a range.
     #[inline]
     pub fn waits_for(&self, addr: u64, len: usize) -> bool {
-        self.waiting.iter().any(|w| overlap(addr, len, w.0, w.1))
+        let waits = |w: &Waiting| overlap(addr, len, w.addr, w.len);
+        self.stopped.iter().any(|s| s.waiting.iter().any(waits))
     }
 
     /// The agent is about to change what is where.
     pub fn memory_changes(&mut self, space: &Space) {
         self.flush(space);
-        self.ahead.1 = 0;
+        self.stopped.iter_mut().for_each(|s| s.ahead.1 = 0);
     }
 
-    /// The thread isn't alone any more.
-    pub fn flush_and_forget(&mut self, space: &Space) {
+    /// The thread in `slot` won't go on.
+    pub fn forget(&mut self, slot: u32, space: &Space) {
         self.flush(space);
-        self.forget();
+        if let Some(i) = self.index(slot) {
+            self.stopped.swap_remove(i);
+        }
     }
 
     /// Does the copies that wait, by the host.
     pub fn flush(&mut self, space: &Space) {
-        let Some(area) = self.area.filter(|_| !self.waiting.is_empty()) else {
-            return;
-        };
         let mut bytes = [0; LATER_MAX];
-        for (addr, len, at) in self.waiting.drain(..) {
-            area.get_copy(at, &mut bytes[..len.next_multiple_of(8)]);
-            space.write(addr, &bytes[..len]);
+        for s in &mut self.stopped {
+            for w in s.waiting.drain(..) {
+                s.area
+                    .get_copy(w.at, &mut bytes[..w.len.next_multiple_of(8)]);
+                space.write(w.addr, &bytes[..w.len]);
+            }
+            s.used = 0;
         }
-        self.used = 0;
     }
 }

@@ -105,6 +105,11 @@ impl GuestThread {
         t
     }
 
+    /// Number of its area: its own among all threads of the machine.
+    pub fn slot(&self) -> u32 {
+        self.area.slot
+    }
+
     /// The kernel's copy of the registers.
     pub fn regs(&self) -> &Registers {
         &self.regs
@@ -262,7 +267,7 @@ impl GuestThread {
             vcpu.leave_guest(false);
             return trap;
         }
-        self.space.0.resume();
+        self.space.0.resume(self.area.slot);
         self.area.reply();
         vcpu.after_reply(&self.area);
         let stopped = self.wait(vcpu);

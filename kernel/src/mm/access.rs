@@ -4,13 +4,19 @@ use super::fault::with_retry;
 use super::pagecache::PAGE;
 use super::vma::{Backing, VmFlags};
 use super::{Mm, pagecache};
+use crate::sched;
 
 /// Copies to the guest up to this size go by its own thread if they can: a call to the host costs more.
 const SMALL: usize = 1024;
+/// Most that a thread brings with its system call.
+const AHEAD: usize = 128;
 
 impl Mm {
     /// Copies from guest memory; returns the bytes before the first fault.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        if buf.len() <= AHEAD && self.peek(addr, buf) == buf.len() {
+            return buf.len();
+        }
         with_retry(self, addr, buf.len(), false, |at| {
             self.address_space().read(addr + at as u64, &mut buf[at..])
         })
@@ -18,7 +24,12 @@ impl Mm {
 
     /// Bytes at `addr` that the calling thread brought with its system call, as many as there are and fit.
     pub fn peek(&self, addr: u64, buf: &mut [u8]) -> usize {
-        self.address_space().peek(addr, buf)
+        self.address_space().peek(sched::guest_slot(), addr, buf)
+    }
+
+    /// Writes at once what was left to threads to write on their way back: before another thread looks.
+    pub fn settle(&self) {
+        self.address_space().settle();
     }
 
     /// Whether all of a range is private memory that may be written and whose faults the host resolves alone.
@@ -47,7 +58,9 @@ impl Mm {
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
         if buf.len() <= SMALL
             && self.is_plain(addr, buf.len())
-            && self.address_space().write_later(addr, buf)
+            && self
+                .address_space()
+                .write_later(sched::guest_slot(), addr, buf)
         {
             return buf.len();
         }

@@ -4,7 +4,7 @@ use crate::sync::{Lock, Rank};
 use abi::sched::{SCHED_FIFO, SCHED_IDLE, SCHED_RR};
 use platform::Registers;
 use platform::fiber::Fiber;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Where a task is in its life on the vCPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ pub struct Entity {
     pub stime_ns: AtomicU64,
     pub voluntary_switches: AtomicU64,
     pub involuntary_switches: AtomicU64,
+    /// Number of its guest thread as of when that last ran.
+    pub guest_slot: AtomicU32,
     /// The guest's registers while it waits for [`stop::go`](super::stop::go).
     pub(super) held: Lock<Option<Box<Registers>>>,
 }
@@ -81,6 +83,7 @@ impl Entity {
             stime_ns: AtomicU64::new(0),
             voluntary_switches: AtomicU64::new(0),
             involuntary_switches: AtomicU64::new(0),
+            guest_slot: AtomicU32::new(u32::MAX),
             held: Lock::new(Rank::LEAF, None),
         }
     }

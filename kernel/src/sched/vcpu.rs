@@ -74,6 +74,15 @@ pub fn try_current() -> Option<Arc<Task>> {
     THIS.with_borrow(|this| this.as_ref().and_then(|(_, task)| task.clone()))
 }
 
+/// The guest thread of the task that runs on this host thread ([`GuestThread::slot`]); of no thread outside a task.
+#[inline(never)]
+pub fn guest_slot() -> u32 {
+    THIS.with_borrow(|this| {
+        let task = this.as_ref().and_then(|(_, task)| task.as_ref());
+        task.map_or(u32::MAX, |t| t.sched.guest_slot.load(Ordering::Relaxed))
+    })
+}
+
 /// Whether the caller is a task, and so may sleep.
 pub fn in_task() -> bool {
     fiber::in_fiber()
@@ -441,6 +450,7 @@ pub fn run_guest(task: &Task, guest: &mut GuestThread) -> Trap {
     }
     task.sched
         .account(time::monotonic_ns(), &task.sched.stime_ns);
+    task.sched.guest_slot.store(guest.slot(), Ordering::Relaxed);
     let trap = guest.run(&cpu.platform);
     task.sched
         .account(time::monotonic_ns(), &task.sched.utime_ns);

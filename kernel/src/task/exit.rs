@@ -58,6 +58,7 @@ pub fn release_memory(task: &Arc<Task>) {
     {
         // Pointless when nobody else has the memory.
         if Arc::strong_count(&mm) > 2 && mm.write(at, &0u32.to_ne_bytes()) == 4 {
+            mm.settle();
             futex::wake_one_at(&mm, at);
         }
     }

@@ -377,6 +377,11 @@ pub fn clone_task(cx: &mut Context, r: &CloneRequest) -> Result<Pid> {
         // As in Linux, a bad address doesn't undo the fork.
         let _ = UserPtr::<u32>::new(r.parent_tid).write(&tid);
     }
+    if flags.contains(CloneFlags::CLONE_VM)
+        && let Some(mm) = parent.mm()
+    {
+        mm.settle();
+    }
     let started = Context::new(child.clone(), guest);
     sched::spawn(&child, KERNEL_STACK, move || first_run(started));
     if let Some(done) = vfork {
