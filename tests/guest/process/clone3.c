@@ -104,7 +104,9 @@ int main(int argc, char **argv)
     p = clone(vm_child, stk + sizeof stk, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, 0, 0, 0, &waitword);
     waitword = 1;
     while (waitword) if (syscall(SYS_futex, &waitword, FUTEX_WAIT, 1, 0, 0, 0) && errno != EINTR && errno != EAGAIN) break;
-    say("cleared %d shared %d", waitword, shared); while (waitpid(p, 0, 0) < 0);
+    /* The exit signal may come before or after the wake-up: print behind both. */
+    int cleared = waitword; while (waitpid(p, 0, 0) < 0);
+    say("cleared %d shared %d", cleared, shared);
     /* CLEARTID without sharing: not written */
     waitword = 1;
     p = syscall(SYS_clone, CLONE_CHILD_CLEARTID | SIGCHLD, 0, 0, &waitword, 0); if (!p) _exit(0);
