@@ -93,9 +93,11 @@ fn pts_hangup() -> Result<(), String> {
         let name = assigned(&mut t, "Virtual console 1")?;
         let mut peer = Peer::open(&name)?;
         peer.expect("here")?;
+        // Before the next one is told.
+        t.line("dmesg -C; echo cle''ared", "cleared")?;
         drop(peer);
         t.line(
-            "until grep up /tmp/log; do sleep 0.05; done; rm /tmp/log; dmesg -C",
+            "until grep up /tmp/log; do sleep 0.05; done; rm /tmp/log",
             "hung up",
         )?;
     }

@@ -48,7 +48,6 @@ int main(void)
     V(readahead(null, 0, 10));
     V(posix_fadvise(p[0], 0, 0, 0)), V(posix_fadvise(f, 0, -1, 0)), V(posix_fadvise(f, 0, 0, 9));
     V(posix_fadvise(d, 0, 0, 0)), V(posix_fadvise(null, 0, 0, 9)), V(posix_fadvise(o, 0, 0, 0));
-    V(lseek(d, 0, SEEK_DATA) == -1), V(lseek(d, 0, SEEK_HOLE) == -1);
     V(lseek(f, 0, SEEK_DATA)), V(lseek(f, 0, SEEK_HOLE)), V(lseek(f, 5, SEEK_DATA)), V(lseek(f, 5, SEEK_HOLE));
     V(lseek(f, -1, SEEK_DATA)), V(lseek(f, 0, 9)), V(lseek(f, 0, -1)), V(lseek(p[0], 0, 9)), V(lseek(s[0], 0, SEEK_CUR));
     V(lseek(null, 0, SEEK_DATA)), V(lseek(null, 7, SEEK_SET)), V(lseek(null, 7, SEEK_END)), V(lseek(o, 0, SEEK_SET));
@@ -68,17 +67,12 @@ int main(void)
     V(mknod("/proc/x", S_IFIFO | 0600, 0));
     V(unlink("/proc/stat") == -1);
     V(rename("/proc/stat", "/proc/x") == -1);
-    V(rename("f", "/"));
-    V(rename("/", "f"));
     V(rename("/", "/"));
-    V(rename("d", "/"));
     V(rename("f", "."));
     V(rename(".", "x"));
     V(rename("d/.", "x"));
     V(rename("d/..", "x"));
     V(rename("f", "d/.."));
-    V(rename("none", "/"));
-    V(syscall(SYS_renameat2, AT_FDCWD, "f", AT_FDCWD, "/", RENAME_NOREPLACE));
     V(syscall(SYS_renameat2, AT_FDCWD, "f", AT_FDCWD, "d/.", RENAME_NOREPLACE));
     V(syscall(SYS_renameat2, AT_FDCWD, "f", AT_FDCWD, "x", RENAME_EXCHANGE | RENAME_NOREPLACE));
     V(syscall(SYS_renameat2, AT_FDCWD, "f", AT_FDCWD, "x", RENAME_EXCHANGE | RENAME_WHITEOUT));

@@ -67,7 +67,7 @@ int main(void)
     V(ioctl(r, FIONREAD, b));
     /* syslog(2). */
     V(klogctl(3, b, -1)), V(klogctl(3, 0, 10)), V(klogctl(3, b, 0)), V(klogctl(99, b, 0)), V(klogctl(-1, b, 0)), V(klogctl(2, b, -1)), V(klogctl(2, 0, 1)), V(klogctl(2, b, 0)), V(klogctl(3, (void *)1, 1000)), V(klogctl(4, 0, 0)), V(klogctl(4, b, -1));
-    V(klogctl(0, 0, 0)), V(klogctl(1, 0, 0)), V(klogctl(8, 0, 0)), V(klogctl(8, 0, 9)), V(klogctl(8, 0, -1)), V(klogctl(8, b, 5));
+    V(klogctl(0, 0, 0)), V(klogctl(1, 0, 0)), V(klogctl(8, 0, 0)), V(klogctl(8, 0, 9)), V(klogctl(8, 0, -1));
     V(klogctl(10, 0, 0) > 0), V(klogctl(9, 0, 0) >= 0);
     long n = klogctl(3, b, sizeof b - 1);
     b[n] = 0;
