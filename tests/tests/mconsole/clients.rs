@@ -41,7 +41,14 @@ pub fn same_output() -> Result<(), String> {
     std::fs::write(home.join("text"), "one\ntwo\n").map_err(|e| e.to_string())?;
     let ours = paths::tool("uml_mconsole");
     let both = |args: &[&str], input: &str| -> Result<Outcome, String> {
-        let debian = run(Path::new(DEBIAN), &home, args, input)?;
+        // Debian's own client now and then dies of a signal (`umlfs 0`): its answer is that of a run that it survives.
+        let mut debian = run(Path::new(DEBIAN), &home, args, input)?;
+        for _ in 0..20 {
+            if debian.0.is_some() {
+                break;
+            }
+            debian = run(Path::new(DEBIAN), &home, args, input)?;
+        }
         let own = run(&ours, &home, args, input)?;
         same(&format!("{args:?} {input}"), own.clone(), debian)?;
         Ok(own)

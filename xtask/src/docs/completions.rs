@@ -33,6 +33,8 @@ const PROGRAMS: [Program; 4] = [
             "rootflags=",
             "rootfstype=hostfs",
             "rw",
+            "spin=auto",
+            "spin=off",
             "ssl-non-raw",
             "ssl=",
             "ssl0=",
