@@ -4,7 +4,7 @@ use crate::agent::{Agent, Done, Op};
 use crate::control::area_offset;
 use crate::frame::{self, Area};
 use crate::machine::Machine;
-use crate::small::{LATER_MAX, Small};
+use crate::small::Small;
 use crate::sys::{self, Dir};
 use crate::thread::Left;
 use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
@@ -209,11 +209,11 @@ impl AddressSpace {
     }
 
     /// Leaves a copy to guest memory to the stopped thread in `slot`, which does it before it goes on. Everybody who asks the
-    /// kernel finds it done. False when that can't be: more than 1 KiB, too much already, no such thread. Only for
+    /// kernel finds it done. False when that can't be: more than [`LATER_MAX`](crate::LATER_MAX) bytes, too much already, no such thread. Only for
     /// memory that can be written without a fault that the kernel had to see.
     #[inline]
     pub fn write_later(&self, slot: u32, addr: u64, bytes: &[u8]) -> bool {
-        bytes.len() <= LATER_MAX && self.0.small().later(slot, addr, bytes)
+        self.0.small().later(slot, addr, bytes)
     }
 
     /// Does at once what was left to threads: before another thread may look at that memory by itself.

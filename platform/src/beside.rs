@@ -85,7 +85,7 @@ impl Claims {
 }
 
 /// Where a vCPU's host thread is: at home, the CPU of its guest threads, or away. All but [`Beside::is_away`] and
-/// [`Beside::when_home`] is for that thread.
+/// [`Beside::move_home`] is for that thread.
 pub struct Beside {
     spin: Spin,
     /// Traps of the same thread in a row, at home; answered there, away.
@@ -113,7 +113,7 @@ struct Stay {
 }
 
 impl Beside {
-    pub fn new(spin: Spin, at: Arc<AtomicUsize>) -> Beside {
+    pub fn new(spin: Spin, home: usize) -> Beside {
         Beside {
             spin,
             streak: AtomicU32::new(0),
@@ -124,7 +124,7 @@ impl Beside {
                 pauses(PATIENCE)
             },
             away: AtomicBool::new(false),
-            at,
+            at: Arc::new(AtomicUsize::new(home)),
             stay: Mutex::new(Stay {
                 guest: None,
                 not_before: None,
@@ -140,11 +140,16 @@ impl Beside {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// From any thread: does something that must not meet a thread that is away, or on its way.
-    pub fn when_home(&self, f: impl FnOnce()) {
+    /// Where the CPU is written that it is at.
+    pub fn place(&self) -> Arc<AtomicUsize> {
+        self.at.clone()
+    }
+
+    /// From any thread: gives it another home, unless it is away or on its way, by `f`, which says whether that worked.
+    pub fn move_home(&self, cpu: usize, f: impl FnOnce() -> bool) {
         let _stay = self.stay.lock().unwrap();
-        if !self.is_away() {
-            f();
+        if !self.is_away() && f() {
+            self.at.store(cpu, Ordering::Relaxed);
         }
     }
 
@@ -184,17 +189,19 @@ impl Beside {
         }
     }
 
-    /// Waits awake until it is the kernel's turn. False when that takes too long: then it is at home.
+    /// Away, waits awake until it is the kernel's turn, or until that takes too long: then it is at home.
     #[inline]
-    pub fn await_turn(&self, home: usize, claims: &Claims, word: &AtomicU32) -> bool {
+    pub fn await_turn(&self, home: usize, claims: &Claims, word: &AtomicU32) {
+        if !self.is_away() {
+            return;
+        }
         for _ in 0..self.patience {
             match word.load(Ordering::Acquire) {
                 state::GUEST | state::GUEST_WAITED => std::hint::spin_loop(),
-                _ => return true,
+                _ => return,
             }
         }
         self.come_home(home, claims);
-        false
     }
 
     #[cold]
@@ -308,4 +315,26 @@ fn pauses(time: Duration) -> u32 {
     };
     let sample = (0..3).map(|_| once()).min().unwrap_or(time);
     (time.as_nanos() * u128::from(SAMPLE) / sample.as_nanos().max(1)).min(1 << 20) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_cpus_are_those_that_nobody_claims() {
+        let claims = Claims::new(vec![2, 5, 7]);
+        claims.claim(2);
+        assert_eq!(claims.free(2, 0, false), Some(5));
+        assert_eq!(claims.free(2, 2, false), Some(7));
+        claims.claim(5);
+        assert!(!claims.contested(5));
+        claims.claim(5);
+        assert!(claims.contested(5));
+        claims.claim(7);
+        assert_eq!(claims.free(2, 0, false), None);
+        assert_eq!(claims.free(2, 0, true), Some(5));
+        claims.drop_claim(7);
+        assert_eq!(claims.free(2, 0, false), Some(7));
+    }
 }

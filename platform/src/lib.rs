@@ -29,6 +29,7 @@ pub use aspace::AddressSpace;
 pub use beside::Spin;
 pub use machine::{Config, Platform};
 pub use pagecache::PageCacheMemory;
+pub use small::{AHEAD_MAX, LATER_MAX};
 pub use thread::{GuestThread, ThreadState};
 pub use vcpu::Vcpu;
 pub use xstate::XState;

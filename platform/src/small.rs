@@ -8,6 +8,8 @@ use stub::layout::mb;
 
 /// Longest copy to the guest that waits for the thread, in bytes.
 pub const LATER_MAX: usize = 1024;
+/// Most bytes that a thread reads ahead of its system call.
+pub const AHEAD_MAX: usize = mb::AHEAD_SIZE as usize;
 
 /// System calls that read what an argument points to, and which argument that is.
 pub const AHEAD: &[(i64, u32)] = &[
@@ -120,7 +122,7 @@ impl Small {
         }
         let at = (addr - start) as usize;
         let n = buf.len().min(len - at);
-        let mut bytes = [0; mb::AHEAD_SIZE as usize];
+        let mut bytes = [0; AHEAD_MAX];
         area.get_ahead(&mut bytes[..len]);
         buf[..n].copy_from_slice(&bytes[at..at + n]);
         n

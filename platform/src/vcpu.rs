@@ -31,6 +31,9 @@ const IN_GUEST: u32 = 2;
 const IDLE: u32 = 4;
 const KICKER: u32 = 0x100;
 
+/// No host CPU.
+const UNCLAIMED: usize = usize::MAX;
+
 /// Time between two looks of the watchdog.
 const LOOK_NS: u64 = 500_000_000;
 /// Looks in a row that must find a kick unanswered before a process is killed, and how long the thread must have run
@@ -43,10 +46,10 @@ pub struct Vcpu {
     index: usize,
     /// The host CPU of its guest threads, and its own but for when it is away.
     host_cpu: AtomicUsize,
-    /// The host CPU that its host thread is at.
-    at: Arc<AtomicUsize>,
     beside: Beside,
     claims: Arc<Claims>,
+    /// The host CPU that it has claimed: its home when it last began to work. `UNCLAIMED` while it idles.
+    claimed: AtomicUsize,
     /// The host thread that entered it; 0 before.
     host_tid: AtomicI32,
     word: AtomicU32,
@@ -69,13 +72,12 @@ impl Vcpu {
         let cpus = &platform.0.cpus;
         // Machines start at different CPUs, so that several of them spread.
         let cpu = cpus[(std::process::id() as usize + index) % cpus.len()];
-        let at = Arc::new(AtomicUsize::new(cpu));
         let vcpu = Arc::new(Vcpu {
             index,
             host_cpu: AtomicUsize::new(cpu),
-            at: at.clone(),
-            beside: Beside::new(platform.0.config.spin, at),
+            beside: Beside::new(platform.0.config.spin, cpu),
             claims: platform.0.claims.clone(),
+            claimed: AtomicUsize::new(UNCLAIMED),
             host_tid: AtomicI32::new(0),
             word: AtomicU32::new(0),
             machine: Arc::downgrade(&platform.0),
@@ -104,8 +106,8 @@ impl Vcpu {
         let _ = sys::set_affinity(0, cpu);
         sys::leave_rseq();
         self.host_tid.store(sys::gettid(), Ordering::Relaxed);
-        CURRENT.set(Some((self.index, self.at.clone())));
-        self.claims.claim(cpu);
+        CURRENT.set(Some((self.index, self.beside.place())));
+        self.claim_home();
         clock::vcpu_at(self.index, cpu);
     }
 
@@ -126,8 +128,7 @@ impl Vcpu {
             m.reap();
         }
         self.beside.come_home(self.host_cpu(), &self.claims);
-        let home = self.host_cpu();
-        self.claims.drop_claim(home);
+        self.drop_claim();
         let mut word = self.word.fetch_or(IDLE, Ordering::AcqRel) | IDLE;
         while word & PENDING == 0 {
             let left = deadline_ns.map(|d| d.saturating_sub(clock::monotonic_ns()));
@@ -138,7 +139,22 @@ impl Vcpu {
             word = self.word.load(Ordering::Acquire);
         }
         self.word.fetch_and(!(IDLE | PENDING), Ordering::AcqRel);
+        self.claim_home();
+    }
+
+    /// It works from now on. The watchdog may move it meanwhile: the claim that goes is the one that came.
+    fn claim_home(&self) {
+        self.drop_claim();
+        let home = self.host_cpu();
         self.claims.claim(home);
+        self.claimed.store(home, Ordering::Relaxed);
+    }
+
+    fn drop_claim(&self) {
+        let claimed = self.claimed.swap(UNCLAIMED, Ordering::Relaxed);
+        if claimed != UNCLAIMED {
+            self.claims.drop_claim(claimed);
+        }
     }
 
     /// From any thread: interrupts a running guest, or ends `idle`, or makes the next `run` or `idle` return at once.
@@ -159,12 +175,13 @@ impl Vcpu {
 
     /// Moves it to another host CPU, from whatever thread.
     fn move_to(&self, cpu: usize) {
-        self.beside.when_home(|| {
-            if sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok() {
+        self.beside.move_home(cpu, || {
+            let moved = sys::set_affinity(self.host_tid.load(Ordering::Relaxed), cpu).is_ok();
+            if moved {
                 self.host_cpu.store(cpu, Ordering::Relaxed);
-                self.at.store(cpu, Ordering::Relaxed);
                 clock::vcpu_at(self.index, cpu);
             }
+            moved
         });
     }
 
@@ -182,10 +199,10 @@ impl Vcpu {
         self.beside.after_reply(self.host_cpu(), &self.claims, area);
     }
 
-    /// Whether the guest thread handed over while its vCPU waited awake for that, away from home.
+    /// Away from home, waits awake for a while until the guest thread hands over.
     #[inline]
-    pub(crate) fn await_turn(&self, word: &AtomicU32) -> bool {
-        self.beside.is_away() && self.beside.await_turn(self.host_cpu(), &self.claims, word)
+    pub(crate) fn await_turn(&self, word: &AtomicU32) {
+        self.beside.await_turn(self.host_cpu(), &self.claims, word);
     }
 
     /// Whether a guest thread is running on it at this moment.
@@ -246,6 +263,12 @@ impl Vcpu {
 
     pub(crate) fn guest_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.drop_claim();
     }
 }
 

@@ -31,16 +31,6 @@ guest!(
     "jmp 1b"
 );
 
-fn call(t: &mut GuestThread, c: &Cpu) -> Registers {
-    loop {
-        match t.run(&c.vcpu) {
-            Trap::Syscall => return *t.regs(),
-            Trap::Interrupted => {}
-            other => panic!("{other:?} at {:x}", t.regs().rip),
-        }
-    }
-}
-
 #[test]
 fn bursts_with_computing_between() {
     let c = cpu(0);

@@ -62,17 +62,6 @@ guest!(
     "ud2"
 );
 
-/// Runs until the next system call, past interruptions.
-fn call(t: &mut GuestThread, c: &Cpu) -> Registers {
-    loop {
-        match t.run(&c.vcpu) {
-            Trap::Syscall => return *t.regs(),
-            Trap::Interrupted => {}
-            other => panic!("{other:?} at {:x}", t.regs().rip),
-        }
-    }
-}
-
 #[test]
 fn registers_and_flags_come_and_go() {
     let c = cpu(0);

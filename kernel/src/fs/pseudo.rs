@@ -108,28 +108,29 @@ pub struct Node {
 pub type Changes = fn() -> (u64, &'static WaitQueue);
 
 impl Node {
-    pub fn dir(dir: impl Directory) -> Node {
+    fn new(body: Body, mode: u32) -> Node {
         Node {
-            body: Body::Dir(Box::new(dir)),
-            mode: 0o555,
+            body,
+            mode,
             owner: None,
             sized: false,
             changes: None,
         }
     }
 
+    pub fn dir(dir: impl Directory) -> Node {
+        Node::new(Body::Dir(Box::new(dir)), 0o555)
+    }
+
     /// A read-only text.
     pub fn text(read: impl Fn() -> Result<Vec<u8>> + Send + Sync + 'static) -> Node {
-        Node {
-            body: Body::Text {
+        Node::new(
+            Body::Text {
                 read: Some(Box::new(read)),
                 write: None,
             },
-            mode: 0o444,
-            owner: None,
-            sized: false,
-            changes: None,
-        }
+            0o444,
+        )
     }
 
     /// A text that never changes.
@@ -147,53 +148,35 @@ impl Node {
             read: Some(Box::new(read)),
             write: Some(Box::new(write)),
         };
-        Node {
-            body,
-            mode: 0o644,
-            owner: None,
-            sized: true,
-            changes: None,
-        }
+        Node::new(body, 0o644).sized(true)
     }
 
     /// A file that is only written.
     pub fn trigger(write: impl Fn(&[u8]) -> Result<()> + Send + Sync + 'static) -> Node {
-        Node {
-            body: Body::Text {
+        Node::new(
+            Body::Text {
                 read: None,
                 write: Some(Box::new(write)),
             },
-            mode: 0o200,
-            owner: None,
-            sized: false,
-            changes: None,
-        }
+            0o200,
+        )
     }
 
     /// A file with operations of its own.
     pub fn special(
         open: impl Fn(OpenFlags) -> Result<Box<dyn FileOps>> + Send + Sync + 'static,
     ) -> Node {
-        Node {
-            body: Body::Special(Box::new(open)),
-            mode: 0o444,
-            owner: None,
-            sized: false,
-            changes: None,
-        }
+        Node::new(Body::Special(Box::new(open)), 0o444)
     }
 
     pub fn link(text: impl Fn() -> Result<Vec<u8>> + Send + Sync + 'static) -> Node {
-        Node {
-            body: Body::Link {
+        Node::new(
+            Body::Link {
                 text: Box::new(text),
                 magic: None,
             },
-            mode: 0o777,
-            owner: None,
-            sized: false,
-            changes: None,
-        }
+            0o777,
+        )
     }
 
     /// A link that leads to an object, whatever its text.
@@ -205,13 +188,7 @@ impl Node {
             text: Box::new(text),
             magic: Some(Box::new(follow)),
         };
-        Node {
-            body,
-            mode: 0o777,
-            owner: None,
-            sized: false,
-            changes: None,
-        }
+        Node::new(body, 0o777)
     }
 
     /// Permission bits other than the kind's usual ones.

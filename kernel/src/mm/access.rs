@@ -5,16 +5,12 @@ use super::pagecache::PAGE;
 use super::vma::{Backing, VmFlags};
 use super::{Mm, pagecache};
 use crate::sched;
-
-/// Copies to the guest up to this size go by its own thread if they can: a call to the host costs more.
-const SMALL: usize = 1024;
-/// Most that a thread brings with its system call.
-const AHEAD: usize = 128;
+use platform::{AHEAD_MAX, LATER_MAX};
 
 impl Mm {
     /// Copies from guest memory; returns the bytes before the first fault.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        if buf.len() <= AHEAD && self.peek(addr, buf) == buf.len() {
+        if buf.len() <= AHEAD_MAX && self.peek(addr, buf) == buf.len() {
             return buf.len();
         }
         with_retry(self, addr, buf.len(), false, |at| {
@@ -56,7 +52,7 @@ impl Mm {
 
     /// Copies to guest memory; returns the bytes before the first fault.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
-        if buf.len() <= SMALL
+        if buf.len() <= LATER_MAX
             && self.is_plain(addr, buf.len())
             && self
                 .address_space()

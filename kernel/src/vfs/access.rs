@@ -3,6 +3,7 @@
 //!
 //! Counted per inode, found by its address, which the file that holds the claim keeps alive.
 
+use super::inode::address;
 use super::{File, Inode, Mount};
 use crate::error::{Result, err};
 use crate::sync::{Lock, Rank};
@@ -46,10 +47,6 @@ pub(super) fn reads(file: &File) {
     if file.claim.read.set(key).is_ok() {
         *READERS.lock().entry(key).or_insert(0) += 1;
     }
-}
-
-fn address(inode: &Arc<dyn Inode>) -> usize {
-    Arc::as_ptr(inode).cast::<()>() as usize
 }
 
 fn claim(file: &File, step: i64) -> Result<()> {

@@ -12,6 +12,11 @@ use std::sync::atomic::AtomicU32;
 
 pub use abi::fs::RenameFlags;
 
+/// By what tables find an inode, while one of their entries keeps it alive.
+pub(super) fn address(inode: &Arc<dyn Inode>) -> usize {
+    Arc::as_ptr(inode).cast::<()>() as usize
+}
+
 /// What a new directory entry is to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InodeKind {

@@ -3,6 +3,7 @@
 //! One table by inode address; a lease goes with its open file, which keeps the inode alive. Who breaks leases sleeps on
 //! one queue until none conflicts any more or the time is over.
 
+use super::inode::address;
 use super::{File, FileOwner, Inode, InodeKind, PollEvents, access, fasync};
 use crate::error::{Result, err};
 use crate::fs::proc::sys::Knob;
@@ -85,10 +86,6 @@ impl Leased {
         let (unlock, downgrade) = (lease.unlock, lease.downgrade);
         Some(unlock.or(downgrade).unwrap_or(Deadline(u64::MAX)))
     }
-}
-
-fn address(inode: &Arc<dyn Inode>) -> usize {
-    Arc::as_ptr(inode).cast::<()>() as usize
 }
 
 fn tidy(table: &mut HashMap<usize, Leased>, key: usize) {

@@ -3,6 +3,7 @@
 //! One table by inode address; an entry keeps its inode alive. Waiters share one queue: a release tells all, and who
 //! still conflicts sleeps on.
 
+use super::inode::address;
 use super::{File, Inode};
 use crate::error::{Result, err};
 use crate::sync::{Lock, Rank, WaitQueue};
@@ -60,10 +61,6 @@ struct Table {
 static TABLE: LazyLock<Lock<Table>> = LazyLock::new(|| Lock::new(Rank::LEAF, Table::default()));
 static INODES: AtomicUsize = AtomicUsize::new(0);
 static QUEUE: LazyLock<WaitQueue> = LazyLock::new(WaitQueue::new);
-
-fn address(inode: &Arc<dyn Inode>) -> usize {
-    Arc::as_ptr(inode).cast::<()>() as usize
-}
 
 impl Table {
     fn entry(&mut self, inode: &Arc<dyn Inode>) -> &mut Locked {

@@ -2,6 +2,7 @@
 //!
 //! Nobody watching costs one atomic load. Watches are found by the inode's address, which a watch keeps alive.
 
+use super::inode::address;
 use super::{Dentry, File, Inode, InodeKind, SetAttr};
 use crate::sync::{Lock, Rank};
 use abi::inotify::InotifyMask as M;
@@ -27,10 +28,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static COOKIE: AtomicU32 = AtomicU32::new(1);
 static WATCHERS: LazyLock<Lock<HashMap<usize, Vec<Weak<dyn Watcher>>>>> =
     LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
-
-fn address(inode: &Arc<dyn Inode>) -> usize {
-    Arc::as_ptr(inode).cast::<()>() as usize
-}
 
 /// A watcher's place in the table; left on drop.
 pub struct Registration {

@@ -1,5 +1,6 @@
 //! Regular files whose content is a page cache: what tmpfs, hostfs and others return from [`Inode::open`].
 
+use super::inode::address;
 use super::{File, FileOps, Inode, Sink, Source, attr};
 use crate::error::{Result, err};
 use crate::mm::pagecache::Mapping;
@@ -18,8 +19,7 @@ static WRITERS: LazyLock<[Mutex<()>; 64]> =
 
 /// Keeps others from writing, truncating and allocating `inode`; may sleep.
 pub fn lock_inode(inode: &Arc<dyn Inode>) -> MutexGuard<'static, ()> {
-    let address = Arc::as_ptr(inode).cast::<()>() as usize;
-    WRITERS[(address >> 4).wrapping_mul(0x9e37_79b9) >> 8 & 63].lock()
+    WRITERS[(address(inode) >> 4).wrapping_mul(0x9e37_79b9) >> 8 & 63].lock()
 }
 
 /// An open regular file over its inode's [`Mapping`].

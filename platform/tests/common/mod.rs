@@ -128,3 +128,14 @@ pub fn word(s: &AddressSpace, addr: u64) -> u64 {
     assert_eq!(s.read(addr, &mut b), 8);
     u64::from_le_bytes(b)
 }
+
+/// Runs until the next system call, past interruptions.
+pub fn call(t: &mut GuestThread, c: &Cpu) -> Registers {
+    loop {
+        match t.run(&c.vcpu) {
+            Trap::Syscall => return *t.regs(),
+            Trap::Interrupted => {}
+            other => panic!("{other:?} at {:x}", t.regs().rip),
+        }
+    }
+}
