@@ -342,47 +342,6 @@ impl AddressSpace {
         }
     }
 
-    /// Anonymous memory resident on the host, in bytes.
-    pub fn resident_bytes(&self) -> u64 {
-        let Ok(mut file) = std::fs::File::open(format!("/proc/{}/statm", self.0.pid)) else {
-            return 0;
-        };
-        let mut text = [0; 128];
-        let len = io::Read::read(&mut file, &mut text).unwrap_or(0);
-        let mut f = str::from_utf8(&text[..len])
-            .unwrap_or_default()
-            .split(' ')
-            .skip(1)
-            .map(|v| v.parse::<u64>().unwrap_or(0));
-        let (resident, shared) = (f.next().unwrap_or(0), f.next().unwrap_or(0));
-        resident.saturating_sub(shared) * crate::PAGE_SIZE
-    }
-
-    /// As [`resident_bytes`](Self::resident_bytes), pages shared with other address spaces by fork divided among them.
-    /// Costs the host a walk of the page tables. None when it doesn't tell.
-    pub fn proportional_bytes(&self) -> Option<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.pid)).ok()?;
-        let line = text.lines().find_map(|l| l.strip_prefix("Pss_Anon:"))?;
-        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kib * 1024)
-    }
-
-    /// Which of `pages` pages from `addr` on are in memory; None when the host doesn't tell.
-    pub fn resident_pages(&self, addr: u64, pages: usize) -> Option<Vec<bool>> {
-        const PRESENT: u64 = 1 << 63;
-        let map = std::fs::File::open(format!("/proc/{}/pagemap", self.0.pid)).ok()?;
-        let mut entries = vec![0; pages * 8];
-        let at = addr / crate::PAGE_SIZE * 8;
-        std::os::unix::fs::FileExt::read_exact_at(&map, &mut entries, at).ok()?;
-        let (entries, _) = entries.as_chunks();
-        Some(
-            entries
-                .iter()
-                .map(|e| u64::from_ne_bytes(*e) & PRESENT != 0)
-                .collect(),
-        )
-    }
-
     /// The host's id of the process behind this address space.
     pub fn host_pid(&self) -> i32 {
         self.0.pid

@@ -76,9 +76,14 @@ pub trait Directory: Send + Sync + 'static {
     }
 }
 
-type Read = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>;
+/// Makes a text.
+pub type Read = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>;
 type Write = Box<dyn Fn(&[u8]) -> Result<()> + Send + Sync>;
 type Open = Box<dyn Fn(OpenFlags) -> Result<Box<dyn FileOps>> + Send + Sync>;
+type Opened = Box<dyn Fn() -> Result<Read> + Send + Sync>;
+type Check = Box<dyn Fn(OpenFlags) -> Result<()> + Send + Sync>;
+type Permission = Box<dyn Fn(u32) -> Option<Result<()>> + Send + Sync>;
+type Size = Box<dyn Fn() -> Result<u64> + Send + Sync>;
 type Follow = Box<dyn Fn() -> Result<Path> + Send + Sync>;
 
 enum Body {
@@ -87,6 +92,8 @@ enum Body {
         read: Option<Read>,
         write: Option<Write>,
     },
+    /// A text of what is there when it is opened.
+    Opened(Opened),
     /// A file with operations of its own.
     Special(Open),
     Link {
@@ -102,6 +109,15 @@ pub struct Node {
     owner: Option<Owner>,
     sized: bool,
     changes: Option<Changes>,
+    hooks: Hooks,
+}
+
+/// Who may do what, beyond the mode bits, and how large it looks.
+#[derive(Default)]
+struct Hooks {
+    open: Option<Check>,
+    permission: Option<Permission>,
+    size: Option<Size>,
 }
 
 /// What tells that a text has changed: a count of the changes and who is told of them.
@@ -115,6 +131,7 @@ impl Node {
             owner: None,
             sized: false,
             changes: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -131,6 +148,11 @@ impl Node {
             },
             0o444,
         )
+    }
+
+    /// A text of what `open` finds when the file is opened.
+    pub fn opened(open: impl Fn() -> Result<Read> + Send + Sync + 'static) -> Node {
+        Node::new(Body::Opened(Box::new(open)), 0o444)
     }
 
     /// A text that never changes.
@@ -207,6 +229,35 @@ impl Node {
     pub fn changing(mut self, changes: Changes) -> Node {
         self.changes = Some(changes);
         self
+    }
+
+    /// What open(2) asks besides the mode bits.
+    pub fn checked(
+        mut self,
+        check: impl Fn(OpenFlags) -> Result<()> + Send + Sync + 'static,
+    ) -> Node {
+        self.hooks.open = Some(Box::new(check));
+        self
+    }
+
+    /// What decides instead of the mode bits: see [`Inode::permission`].
+    pub fn permitted(
+        mut self,
+        permission: impl Fn(u32) -> Option<Result<()>> + Send + Sync + 'static,
+    ) -> Node {
+        self.hooks.permission = Some(Box::new(permission));
+        self
+    }
+
+    /// What stat(2) shows as its size.
+    pub fn measured(mut self, size: impl Fn() -> Result<u64> + Send + Sync + 'static) -> Node {
+        self.hooks.size = Some(Box::new(size));
+        self
+    }
+
+    /// A directory that everybody may list.
+    pub fn is_open_directory(&self) -> bool {
+        matches!(self.body, Body::Dir(_)) && self.mode == 0o555
     }
 
     pub fn owned(mut self, owner: Owner) -> Node {
@@ -327,6 +378,7 @@ pub struct PseudoInode {
     owner: Option<Owner>,
     sized: bool,
     changes: Option<Changes>,
+    hooks: Hooks,
     meta: Lock<Metadata>,
 }
 
@@ -352,7 +404,7 @@ impl PseudoInode {
         let kind = match &node.body {
             Body::Dir(_) => InodeKind::Directory,
             Body::Link { .. } => InodeKind::Symlink,
-            Body::Text { .. } | Body::Special(_) => InodeKind::Regular,
+            Body::Text { .. } | Body::Opened(_) | Body::Special(_) => InodeKind::Regular,
         };
         let mut meta = new_metadata(dev, ino, kind.mode_bits() | node.mode, 0, 0, 0);
         meta.blksize = 1024;
@@ -366,6 +418,7 @@ impl PseudoInode {
             owner: node.owner,
             sized: node.sized,
             changes: node.changes,
+            hooks: node.hooks,
             meta: Lock::new(Rank::LEAF, meta),
         })
     }
@@ -376,6 +429,9 @@ impl Inode for PseudoInode {
         let mut meta = *self.meta.lock();
         if let Some(owner) = &self.owner {
             (meta.uid, meta.gid) = owner();
+        }
+        if let Some(size) = &self.hooks.size {
+            meta.size = size()?;
         }
         Ok(meta)
     }
@@ -456,22 +512,32 @@ impl Inode for PseudoInode {
     }
 
     fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
-        match &self.body {
-            Body::Dir(_) => Ok(Box::new(DirFile)),
-            Body::Special(open) => open(flags),
+        if let Some(check) = &self.hooks.open {
+            check(flags)?;
+        }
+        let read = match &self.body {
+            Body::Dir(_) => return Ok(Box::new(DirFile)),
+            Body::Special(open) => return open(flags),
+            Body::Link { .. } => return err(Errno::ELOOP),
             Body::Text { read, write } => {
                 if flags.readable() && read.is_none() || flags.writable() && write.is_none() {
                     return err(Errno::EACCES);
                 }
-                let seen = self.changes.map_or(0, |changes| changes().0);
-                Ok(Box::new(TextFile {
-                    inode: self,
-                    text: Lock::new(Rank::LEAF, None),
-                    seen: AtomicU64::new(seen),
-                }))
+                None
             }
-            Body::Link { .. } => err(Errno::ELOOP),
-        }
+            Body::Opened(open) => Some(open()?),
+        };
+        let seen = self.changes.map_or(0, |changes| changes().0);
+        Ok(Box::new(TextFile {
+            inode: self,
+            read,
+            text: Lock::new(Rank::LEAF, None),
+            seen: AtomicU64::new(seen),
+        }))
+    }
+
+    fn permission(&self, mask: u32) -> Option<Result<()>> {
+        self.hooks.permission.as_ref()?(mask)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -482,6 +548,8 @@ impl Inode for PseudoInode {
 /// An open text.
 struct TextFile {
     inode: Arc<PseudoInode>,
+    /// The text's maker, if it was decided when the file was opened.
+    read: Option<Read>,
     text: Lock<Option<Arc<Vec<u8>>>>,
     /// Changes that a poll has told of.
     seen: AtomicU64,
@@ -502,11 +570,15 @@ impl FileOps for TextFile {
     }
 
     fn read(&self, _file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
-        let Body::Text {
-            read: Some(read), ..
-        } = &self.inode.body
-        else {
-            return err(Errno::EINVAL);
+        let read = match (&self.inode.body, &self.read) {
+            (_, Some(read))
+            | (
+                Body::Text {
+                    read: Some(read), ..
+                },
+                None,
+            ) => read,
+            _ => return err(Errno::EINVAL),
         };
         let kept = self.text.lock().clone();
         let text = match kept {

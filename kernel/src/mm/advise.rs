@@ -228,8 +228,9 @@ impl Mm {
         if !inner.vmas.covered(addr, end) {
             return err(Errno::ENOMEM);
         }
-        let mut out = match self.address_space().resident_pages(addr, pages as usize) {
-            Some(present) => present.into_iter().map(u8::from).collect(),
+        let map = self.address_space().page_map();
+        let mut out = match map.and_then(|map| map.entries(addr, pages as usize)) {
+            Some(entries) => entries.iter().map(|e| u8::from(e.is_present())).collect(),
             None => vec![1; pages as usize],
         };
         for vma in inner.vmas.touching(addr, end) {

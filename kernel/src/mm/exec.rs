@@ -185,6 +185,8 @@ impl Mm {
         }
         self.membarrier.store(0, Ordering::Relaxed);
         self.mdwe.store(0, Ordering::Relaxed);
+        self.dumpable.store(super::DUMP_USER, Ordering::Relaxed);
+        self.images.fetch_add(1, Ordering::Relaxed);
         change.ops.push(MapOp::Unmap {
             addr: 0,
             len: TASK_SIZE,

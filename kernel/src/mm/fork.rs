@@ -74,6 +74,8 @@ impl Mm {
         child
             .membarrier
             .store(self.membarrier.load(Ordering::Relaxed), Ordering::Relaxed);
+        let dumpable = self.dumpable.load(Ordering::Relaxed);
+        child.dumpable.store(dumpable, Ordering::Relaxed);
         let mdwe = self.mdwe.load(Ordering::Relaxed);
         if mdwe & PR_MDWE_NO_INHERIT == 0 {
             child.mdwe.store(mdwe, Ordering::Relaxed);

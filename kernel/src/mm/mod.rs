@@ -21,6 +21,7 @@ mod protect;
 pub mod rangeset;
 mod remap;
 mod report;
+mod resident;
 mod rmap;
 mod sizes;
 mod text;
@@ -57,6 +58,24 @@ pub struct Mm {
     pub membarrier: AtomicU32,
     /// PR_MDWE_* of prctl(2).
     pub mdwe: AtomicU32,
+    /// Who may look into it: see [`Mm::is_dumpable`].
+    pub dumpable: AtomicU32,
+    /// Programs that have been loaded here one after the other.
+    images: AtomicU64,
+}
+
+/// One program's memory as somebody else knows it: not kept alive, and gone when another program takes its place.
+#[derive(Clone)]
+pub struct MmRef {
+    mm: Weak<Mm>,
+    image: u64,
+}
+
+impl MmRef {
+    pub fn get(&self) -> Option<Arc<Mm>> {
+        let mm = self.mm.upgrade()?;
+        (mm.images.load(Ordering::Relaxed) == self.image).then_some(mm)
+    }
 }
 
 /// The guarded part.
@@ -82,6 +101,9 @@ struct Inner {
     peak_total: u64,
 }
 
+/// SUID_DUMP_USER of [`Mm::dumpable`]; 0 is SUID_DUMP_DISABLE, 2 SUID_DUMP_ROOT.
+pub const DUMP_USER: u32 = 1;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Mm {
@@ -99,11 +121,27 @@ impl Mm {
             inner: Mutex::new(inner),
             membarrier: AtomicU32::new(0),
             mdwe: AtomicU32::new(0),
+            dumpable: AtomicU32::new(DUMP_USER),
+            images: AtomicU64::new(0),
         })
+    }
+
+    /// Whether those with the same ids may look into it; else only with CAP_SYS_PTRACE, and /proc shows it as root's
+    /// (fs/exec.c:set_dumpable()).
+    pub fn is_dumpable(&self) -> bool {
+        self.dumpable.load(Ordering::Relaxed) == DUMP_USER
     }
 
     pub fn address_space(&self) -> &AddressSpace {
         self.aspace.get().expect("the program is loaded")
+    }
+
+    /// The program that is loaded now.
+    pub fn reference(&self) -> MmRef {
+        MmRef {
+            mm: self.me.clone(),
+            image: self.images.load(Ordering::Relaxed),
+        }
     }
 
     /// Unique among all address spaces of the machine's life; names private futexes.

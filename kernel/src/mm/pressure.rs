@@ -130,6 +130,26 @@ fn kernel_pages_of(task: &Task) -> u64 {
     bytes / PAGE
 }
 
+/// mm/oom_kill.c:oom_badness() in pages, for a task whose memory is `pages`; None: it is never killed.
+fn badness(task: &Task, pages: u64) -> Option<i64> {
+    let total = sizes::total_pages() as i64;
+    let adj = task.group.oom_score_adj.load(Ordering::Relaxed);
+    (adj != NEVER && task.pid() != 1)
+        .then(|| (pages + kernel_pages_of(task)) as i64 + i64::from(adj) * total / 1000)
+}
+
+/// fs/proc/base.c:proc_oom_score(), from 0 to 2000.
+pub fn oom_score(task: &Task) -> u64 {
+    let Some(mm) = task.mm() else {
+        return 0;
+    };
+    let total = (sizes::total_pages() as i64).max(1);
+    match badness(task, mm.resident()) {
+        Some(pages) => ((1000 + pages * 1000 / total) * 2 / 3).max(0) as u64,
+        None => 0,
+    }
+}
+
 struct Usage {
     anon: u64,
     /// Pages of each address space, with a process that has it.
@@ -169,16 +189,10 @@ impl Usage {
             }
             return true;
         }
-        let total = sizes::total_pages() as i64;
-        let score = |task: &Task, pages: u64| {
-            let adj = task.group.oom_score_adj.load(Ordering::Relaxed);
-            (adj != NEVER && task.pid() != 1)
-                .then(|| (pages + kernel_pages_of(task)) as i64 + i64::from(adj) * total / 1000)
-        };
         let worst = self
             .each
             .iter()
-            .filter_map(|(task, pages)| Some((score(task, *pages)?, task, pages)))
+            .filter_map(|(task, pages)| Some((badness(task, *pages)?, task, pages)))
             .max_by_key(|w| w.0);
         let Some((_, task, pages)) = worst else {
             return false;

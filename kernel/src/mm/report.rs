@@ -7,7 +7,6 @@ use super::vma::{Backing, VmFlags, Vma};
 use crate::error::{Result, err};
 use crate::vfs::File;
 use abi::errno::Errno;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Sizes for /proc/pid/statm and status, in pages.
@@ -37,7 +36,7 @@ pub enum FutexKey {
 }
 
 impl super::Inner {
-    fn known_areas(&self) -> Vec<Vma> {
+    pub(super) fn known_areas(&self) -> Vec<Vma> {
         let known = |vma: &&Vma| !vma.flags.contains(VmFlags::HIDDEN);
         self.vmas.iter().filter(known).cloned().collect()
     }
@@ -143,95 +142,10 @@ impl Mm {
         }
         out
     }
-
-    /// /proc/pid/smaps_rollup: the whole address space as one area (fs/proc/task_mmu.c:show_smaps_rollup()).
-    pub fn smaps_rollup(&self) -> Vec<u8> {
-        let counts = self.memory_counts();
-        let areas = self.areas();
-        let (start, end) = (
-            areas.first().map_or(0, |v| v.start),
-            areas.last().map_or(0, |v| v.end),
-        );
-        let (anon, file, shared) = (
-            counts.resident_anon * 4,
-            counts.resident_file * 4,
-            counts.resident_shared * 4,
-        );
-        let all = anon + file + shared;
-        let mut text = format!("{start:08x}-{end:08x} ---p 00000000 00:00 0 ");
-        while text.len() < 73 {
-            text.push(' ');
-        }
-        text.push_str("[rollup]\n");
-        for (name, kib) in [
-            ("Rss", all),
-            ("Pss", all),
-            ("Pss_Dirty", anon + shared),
-            ("Pss_Anon", anon),
-            ("Pss_File", file),
-            ("Pss_Shmem", shared),
-            ("Shared_Clean", file),
-            ("Shared_Dirty", shared),
-            ("Private_Clean", 0),
-            ("Private_Dirty", anon),
-            ("Referenced", all),
-            ("Anonymous", anon),
-            ("LazyFree", 0),
-            ("AnonHugePages", 0),
-            ("ShmemPmdMapped", 0),
-            ("FilePmdMapped", 0),
-            ("Shared_Hugetlb", 0),
-            ("Private_Hugetlb", 0),
-            ("Swap", 0),
-            ("SwapPss", 0),
-            ("Locked", counts.locked * 4),
-        ] {
-            let _infallible = writeln!(text, "{:<16}{kib:>8} kB", format!("{name}:"));
-        }
-        text.into_bytes()
-    }
-
-    /// /proc/pid/smaps: sizes are those of the area; what is resident is known for files only.
-    pub fn smaps(&self, path: impl Fn(&File) -> Vec<u8>) -> Vec<u8> {
-        let layout = self.layout();
-        let (areas, mapped) = {
-            let inner = self.inner.lock();
-            let areas = inner.known_areas();
-            (areas, inner.mapped.clone())
-        };
-        let mut out = Vec::new();
-        for vma in areas {
-            line(&mut out, &vma, &layout, &path);
-            let resident = mapped.count_in(vma.pages()) * PAGE / 1024;
-            let fields = [
-                ("Size", vma.len() / 1024),
-                ("KernelPageSize", 4),
-                ("MMUPageSize", 4),
-                ("Rss", resident),
-                ("Pss", resident),
-                ("Shared_Clean", resident),
-                ("Shared_Dirty", 0),
-                ("Private_Clean", 0),
-                ("Private_Dirty", 0),
-                ("Referenced", resident),
-                ("Anonymous", 0),
-                ("AnonHugePages", 0),
-                ("Swap", 0),
-                ("Locked", 0),
-            ];
-            let mut text = String::new();
-            for (name, kib) in fields {
-                let _ = writeln!(text, "{:<16}{kib:>8} kB", format!("{name}:"));
-            }
-            let _ = writeln!(text, "VmFlags: {}", letters(vma.flags));
-            out.extend_from_slice(text.as_bytes());
-        }
-        out
-    }
 }
 
 /// fs/proc/task_mmu.c:show_smap_vma_flags().
-fn letters(flags: VmFlags) -> String {
+pub(super) fn letters(flags: VmFlags) -> String {
     let known = [
         (VmFlags::READ, "rd"),
         (VmFlags::WRITE, "wr"),
@@ -266,7 +180,12 @@ fn letters(flags: VmFlags) -> String {
 }
 
 /// One line of maps: fs/proc/task_mmu.c:show_map_vma().
-fn line(out: &mut Vec<u8>, vma: &Vma, layout: &Layout, path: &impl Fn(&File) -> Vec<u8>) {
+pub(super) fn line(
+    out: &mut Vec<u8>,
+    vma: &Vma,
+    layout: &Layout,
+    path: &impl Fn(&File) -> Vec<u8>,
+) {
     let letter = |flag, c| if vma.flags.contains(flag) { c } else { '-' };
     let (offset, (dev, ino)) = match &vma.backing {
         Backing::File { file, offset, .. } => {

@@ -115,6 +115,11 @@ impl Entity {
         self.state.lock().run
     }
 
+    /// CPU time that counts for its turn, nanoseconds scaled by weight.
+    pub fn vruntime(&self) -> u64 {
+        self.state.lock().vruntime
+    }
+
     /// The guest's registers, when the task is held at the way into guest code.
     pub fn held_registers(&self) -> Option<Registers> {
         self.held.lock().as_deref().copied()

@@ -53,6 +53,14 @@ pub fn dispatch(cx: &mut Context) {
     let regs = cx.guest.regs();
     let nr = regs.orig_rax;
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+    for (word, value) in cx
+        .task
+        .syscall_words
+        .iter()
+        .zip(args.into_iter().chain([regs.rsp, regs.rip]))
+    {
+        word.store(value, Ordering::Relaxed);
+    }
     cx.task.in_syscall.store(nr, Ordering::Relaxed);
     let result = match table::row(nr) {
         Some(row) => (row.call)(cx, &args),

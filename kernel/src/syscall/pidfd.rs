@@ -6,7 +6,7 @@ use crate::fs::pseudo::PseudoInode;
 use crate::ipc::epoll;
 use crate::signal;
 use crate::task::pidfd::{self, PidFd};
-use crate::task::{Pid, Task, may_inspect, pids};
+use crate::task::{Acting, Pid, Task, may_inspect, pids};
 use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::fs::OpenFlags;
@@ -122,7 +122,7 @@ pub fn pidfd_getfd(cx: &mut Context, fd: Fd, which: Fd, flags: u32) -> Result<i3
     if of.is_gone() || of.task.mm().is_none() {
         return err(Errno::ESRCH);
     }
-    if !may_inspect(&cx.task, &of.task) {
+    if !may_inspect(&cx.task, &of.task, Acting::Real) {
         return err(Errno::EPERM);
     }
     let found = of.task.files().get(which.0)?;
@@ -184,7 +184,7 @@ pub fn kcmp(
         Ok(pids().task(pid).ok_or(Errno::ESRCH)?)
     };
     let (a, b) = (find(pid1)?, find(pid2)?);
-    if !may_inspect(&cx.task, &a) || !may_inspect(&cx.task, &b) {
+    if !may_inspect(&cx.task, &a, Acting::Real) || !may_inspect(&cx.task, &b, Acting::Real) {
         return err(Errno::EPERM);
     }
     let file = |task: &Task, fd: u64| task.files().get(i32::try_from(fd).unwrap_or(-1));

@@ -41,12 +41,16 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
         PR_GET_PDEATHSIG => {
             UserPtr::<i32>::new(a2).write(&task.pdeath_signal.load(Relaxed))?;
         }
-        PR_GET_DUMPABLE => return Ok(u64::from(task.group.dumpable.load(Relaxed))),
+        PR_GET_DUMPABLE => {
+            let mm = task.mm().ok_or(Errno::EFAULT)?;
+            return Ok(u64::from(mm.dumpable.load(Relaxed)));
+        }
         PR_SET_DUMPABLE => {
             if a2 > 1 {
                 return err(Errno::EINVAL);
             }
-            task.group.dumpable.store(a2 == 1, Relaxed);
+            let mm = task.mm().ok_or(Errno::EFAULT)?;
+            mm.dumpable.store(a2 as u32, Relaxed);
         }
         PR_SET_NAME => {
             let mut name = [0u8; TASK_COMM_LEN];

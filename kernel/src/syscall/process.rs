@@ -2,7 +2,8 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
-use crate::task::{CloneRequest, ExitStatus, Pid, clone_task, exit, jobs, pidfd, pids};
+use crate::task::{Acting, CloneRequest, ExitStatus, Pid};
+use crate::task::{clone_task, exit, jobs, may_inspect, pidfd, pids};
 use crate::user::UserPtr;
 use crate::vfs::nsfs;
 use abi::errno::Errno;
@@ -252,7 +253,7 @@ pub fn setns(cx: &mut Context, fd: Fd, kind: u32) -> Result<()> {
     let joined = match process {
         Some(process) => {
             let other = pids().task(process.pid()?).ok_or(Errno::ESRCH)?;
-            if !crate::task::may_inspect(task, &other) {
+            if !may_inspect(task, &other, Acting::Real) {
                 return err(Errno::EPERM);
             }
             nsfs::join(&fs, &other.fs())?
@@ -282,7 +283,7 @@ pub fn get_robust_list(
         let pid = Pid::try_from(pid).map_err(|_| Errno::ESRCH)?;
         pids().task(pid).ok_or(Errno::ESRCH)?
     };
-    if !crate::task::may_inspect(&cx.task, &target) {
+    if !may_inspect(&cx.task, &target, Acting::Real) {
         return err(Errno::EPERM);
     }
     len.write(&24)?;

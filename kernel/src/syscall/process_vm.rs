@@ -4,7 +4,7 @@ use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::mm::{Caller, Mm};
 use crate::task::pidfd::{self, PidFd};
-use crate::task::{Pid, may_inspect, pids};
+use crate::task::{Acting, Pid, may_inspect, pids};
 use crate::user::UserPtr;
 use crate::vfs::{Sink, Source, import_iovec};
 use abi::errno::Errno;
@@ -47,7 +47,7 @@ fn prepare(
         })
         .collect::<Result<Vec<_>>>()?;
     let target = pids().task(pid).ok_or(Errno::ESRCH)?;
-    if !may_inspect(&cx.task, &target) {
+    if !may_inspect(&cx.task, &target, Acting::Real) {
         return err(Errno::EPERM);
     }
     Ok(Transfer {
@@ -151,14 +151,17 @@ pub fn process_madvise(
     }
     let target = of.task.clone();
     let own = Arc::ptr_eq(&target.group, &cx.task.group);
+    let mm = target.mm().ok_or(Errno::ESRCH)?;
+    if !may_inspect(&cx.task, &target, Acting::FileSystem) {
+        return err(Errno::EACCES);
+    }
     let harmless = [MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE];
     if !own && !harmless.contains(&advice) {
         return err(Errno::EINVAL);
     }
-    if !may_inspect(&cx.task, &target) || (!own && !cx.task.capable(abi::cap::CAP_SYS_NICE)) {
+    if !own && !cx.task.capable(abi::cap::CAP_SYS_NICE) {
         return err(Errno::EPERM);
     }
-    let mm = target.mm().ok_or(Errno::ESRCH)?;
     let mut done = 0;
     for (addr, len) in parts {
         match mm.madvise(

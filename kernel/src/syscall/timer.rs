@@ -118,10 +118,13 @@ pub fn timer_create(
     id: UserPtr<i32>,
 ) -> Result<()> {
     let event = event.non_null().map(UserPtr::read).transpose()?;
-    let clock = Clock::from_id(&cx.task, clock, Use::Timer)?;
+    let clock = (Clock::from_id(&cx.task, clock, Use::Timer)?, clock);
     let group = &cx.task.group;
     let (notify, signo, value) = match event {
-        None => (Notify::Process(Arc::downgrade(group)), SIGALRM, None),
+        None => {
+            let process = Notify::Process(Arc::downgrade(group));
+            ((process, SIGEV_SIGNAL), SIGALRM, None)
+        }
         Some(event) => {
             let notify = match event.sigev_notify {
                 SIGEV_NONE => Notify::Nobody,
@@ -141,7 +144,8 @@ pub fn timer_create(
             if event.sigev_notify != SIGEV_NONE && !valid(event.sigev_signo) {
                 return err(Errno::EINVAL);
             }
-            (notify, event.sigev_signo, Some(event.sigev_value))
+            let how = event.sigev_notify;
+            ((notify, how), event.sigev_signo, Some(event.sigev_value))
         }
     };
     let limit = group.rlimit(RLIMIT_SIGPENDING as usize);

@@ -8,7 +8,7 @@
 mod act;
 mod show;
 
-pub use show::show_task;
+pub use show::{show_task, stack};
 
 use crate::log;
 use crate::pr_info;

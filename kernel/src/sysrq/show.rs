@@ -65,6 +65,14 @@ fn show_stack(words: &[usize]) {
         line(&row);
     }
     line("Call Trace:");
+    for (word, place) in trace(words) {
+        line(&format!(" [<{word:016x}>] ? {place}"));
+    }
+}
+
+/// What looks like return addresses on a stack, innermost first, and the places they stand for.
+fn trace(words: &[usize]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
     let mut last = None;
     let places = words.iter().filter_map(|word| {
         let place = platform::symbols::place(*word)?;
@@ -73,12 +81,21 @@ fn show_stack(words: &[usize]) {
     });
     for (word, place) in places.take(TRACE_LINES) {
         if last.replace(*word) != Some(*word) {
-            line(&format!(
-                " [<{word:016x}>] ? {}+0x{:x}/0x{:x}",
-                place.function, place.offset, place.len
-            ));
+            let text = format!("{}+0x{:x}/0x{:x}", place.function, place.offset, place.len);
+            found.push((*word, text));
         }
     }
+    found
+}
+
+/// /proc/pid/stack: as in [`show_task`]; nothing while the task is on a vCPU, and once it is dead.
+pub fn stack(task: &Task) -> Vec<u8> {
+    let words = task.sched.stack_words(STACK_WORDS).unwrap_or_default();
+    let lines = trace(&words);
+    lines
+        .iter()
+        .flat_map(|(_, place)| format!("[<0>] {place}\n").into_bytes())
+        .collect()
 }
 
 pub(super) fn tasks(_: char) {

@@ -76,23 +76,30 @@ impl Cred {
     }
 }
 
-/// Whether `task` may look into `target`: kernel/ptrace.c:__ptrace_may_access() with real credentials.
-pub fn may_inspect(task: &super::Task, target: &super::Task) -> bool {
+/// Which of the caller's ids and capabilities count: PTRACE_MODE_FSCREDS and PTRACE_MODE_REALCREDS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Acting {
+    /// Those of the file system's user, for files of /proc.
+    FileSystem,
+    /// The real ones, for system calls.
+    Real,
+}
+
+/// Whether `task` may look into `target`: kernel/ptrace.c:__ptrace_may_access(), where reading and attaching are the same
+/// without Yama.
+pub fn may_inspect(task: &super::Task, target: &super::Task, by: Acting) -> bool {
     if std::ptr::eq(&*task.group, &*target.group) {
         return true;
     }
     let (cred, other) = (task.cred(), target.cred());
-    let override_ = cred.capable(cap::CAP_SYS_PTRACE);
-    let same = [other.euid, other.suid, other.uid]
-        .iter()
-        .all(|id| *id == cred.uid)
-        && [other.egid, other.sgid, other.gid]
-            .iter()
-            .all(|id| *id == cred.gid);
-    let dumpable = target
-        .group
-        .dumpable
-        .load(std::sync::atomic::Ordering::Relaxed);
-    let subset = other.permitted.0 & !cred.permitted.0 == 0;
-    override_ || (same && dumpable && subset)
+    if cred.capable(cap::CAP_SYS_PTRACE) {
+        return true;
+    }
+    let (uid, gid, rights) = match by {
+        Acting::FileSystem => (cred.fsuid, cred.fsgid, cred.effective),
+        Acting::Real => (cred.uid, cred.gid, cred.permitted),
+    };
+    let same = [other.euid, other.suid, other.uid] == [uid; 3]
+        && [other.egid, other.sgid, other.gid] == [gid; 3];
+    same && target.is_dumpable() && other.permitted.0 & !rights.0 == 0
 }

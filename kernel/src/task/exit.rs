@@ -97,8 +97,8 @@ pub fn finish(cx: Context) {
         note_resident(&task);
     }
     drop(guest);
-    let mm = task.set_mm(None);
-    drop(mm);
+    task.was_dumpable.store(task.is_dumpable(), Relaxed);
+    drop(task.set_mm(None));
     drop(task.set_files(None));
     drop_paths(&task);
     if last {

@@ -187,9 +187,6 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
         },
     );
     group
-        .dumpable
-        .store(parent.group.dumpable.load(Relaxed), Relaxed);
-    group
         .thp_disabled
         .store(parent.group.thp_disabled.load(Relaxed), Relaxed);
     group

@@ -167,7 +167,6 @@ pub struct ThreadGroup {
     pub child_wait: WaitQueue,
     /// Told when this process changes state: pidfds, and a thread in execve.
     pub exit_wait: WaitQueue,
-    pub dumpable: AtomicBool,
     pub oom_score_adj: AtomicI32,
     /// MMF_DUMP_* bits of /proc/pid/coredump_filter.
     pub coredump_filter: AtomicU32,
@@ -199,7 +198,6 @@ impl ThreadGroup {
             inner: Lock::new(Rank::GROUP, inner),
             child_wait: WaitQueue::new(),
             exit_wait: WaitQueue::new(),
-            dumpable: AtomicBool::new(true),
             oom_score_adj: AtomicI32::new(0),
             coredump_filter: AtomicU32::new(0x33),
             login: (AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX)),

@@ -2,6 +2,7 @@
 
 use super::{CapSet, Cred, Task, pids};
 use crate::error::{Result, err};
+use crate::fs::proc::sys;
 use abi::errno::Errno;
 use abi::task::{CAP_SETGID, CAP_SETUID, RLIMIT_NPROC, SECBIT_KEEP_CAPS, SECBIT_NO_SETUID_FIXUP};
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,7 +29,9 @@ pub fn commit(task: &Task, new: Cred) {
         || old.fsgid != new.fsgid
         || new.permitted.0 & !old.permitted.0 != 0;
     if changed {
-        task.group.dumpable.store(false, Relaxed);
+        if let Some(mm) = task.mm() {
+            mm.dumpable.store(sys::suid_dumpable(), Relaxed);
+        }
         task.pdeath_signal.store(0, Relaxed);
     }
     task.set_cred(new);

@@ -20,7 +20,7 @@ mod thread;
 mod user_loop;
 pub mod wait;
 
-pub use cred::{CapSet, Cred, may_inspect};
+pub use cred::{Acting, CapSet, Cred, may_inspect};
 pub use fork::{CloneRequest, clone_task};
 pub use group::{Accounting, ExitStatus, GroupInner, ThreadGroup};
 pub use pids::{PID_MAX, Pid, PidTable, family, pids};

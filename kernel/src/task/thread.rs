@@ -136,6 +136,8 @@ pub struct Task {
     pub personality: AtomicU32,
     pub ioprio: AtomicU32,
     pub exiting: AtomicBool,
+    /// Its memory, which has gone, was dumpable.
+    pub was_dumpable: AtomicBool,
     /// Takes part in a group stop. Changed under the GROUP lock.
     pub job_stopped: AtomicBool,
     /// A set*uid call brought its user over RLIMIT_NPROC: execve looks again (PF_NPROC_EXCEEDED).
@@ -146,6 +148,8 @@ pub struct Task {
     pub restart: Lock<Option<crate::syscall::RestartBlock>>,
     /// Number of the system call it is in, for /proc/pid/syscall and the hung-task log; `u64::MAX` outside.
     pub in_syscall: AtomicU64,
+    /// Its arguments, the guest's stack pointer and instruction pointer.
+    pub syscall_words: [AtomicU64; 8],
 }
 
 /// The parts that a new task starts with.
@@ -210,11 +214,13 @@ impl Task {
             personality: AtomicU32::new(0),
             ioprio: AtomicU32::new(0),
             exiting: AtomicBool::new(false),
+            was_dumpable: AtomicBool::new(false),
             job_stopped: AtomicBool::new(false),
             nproc_exceeded: AtomicBool::new(false),
             exit_code: AtomicU32::new(0),
             restart: Lock::new(Rank::LEAF, None),
             in_syscall: AtomicU64::new(u64::MAX),
+            syscall_words: [const { AtomicU64::new(0) }; 8],
         })
     }
 
@@ -268,6 +274,19 @@ impl Task {
     /// The descriptor table; an empty one after exit.
     pub fn files(&self) -> Arc<FdTable> {
         self.files.read().clone().unwrap_or_else(FdTable::new)
+    }
+
+    /// Whether those with the same ids may look into it (`mm`'s), also when the memory has gone: task_still_dumpable().
+    pub fn is_dumpable(&self) -> bool {
+        match self.mm() {
+            Some(mm) => mm.is_dumpable(),
+            None => self.was_dumpable.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it has ended and given back its files and paths.
+    pub fn has_left(&self) -> bool {
+        self.files.read().is_none()
     }
 
     /// Replaces the table; the old one's last user closes its files, so drop the result without locks held.

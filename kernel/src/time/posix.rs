@@ -11,7 +11,7 @@ use crate::signal::{self, Charge, SignalSource};
 use crate::sync::{Lock, Rank};
 use crate::task::{Task, ThreadGroup};
 use abi::errno::Errno;
-use abi::signal::Siginfo;
+use abi::signal::{SIGEV_THREAD_ID, Siginfo};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -45,8 +45,12 @@ pub struct PosixTimer {
     me: Weak<PosixTimer>,
     pub id: i32,
     clock: Clock,
+    /// The number that the program named it by.
+    clock_id: i32,
     group: Weak<ThreadGroup>,
     notify: Notify,
+    /// SIGEV_* as the program gave it.
+    how: i32,
     signo: i32,
     value: u64,
     state: Lock<State>,
@@ -86,8 +90,8 @@ impl Table {
     pub fn create(
         &self,
         group: &Arc<ThreadGroup>,
-        clock: Clock,
-        notify: Notify,
+        (clock, clock_id): (Clock, i32),
+        (notify, how): (Notify, i32),
         signo: i32,
         value: Option<u64>,
         charge: Charge,
@@ -103,8 +107,10 @@ impl Table {
                 me: me.clone(),
                 id,
                 clock,
+                clock_id,
                 group: Arc::downgrade(group),
                 notify,
+                how,
                 signo,
                 value: value.unwrap_or(id as u64),
                 state: Lock::new(Rank::TIMER, State::default()),
@@ -149,6 +155,25 @@ impl PosixTimer {
             state.armed.take()
         };
         drop(old);
+    }
+
+    /// Its lines of /proc/pid/timers: fs/proc/base.c:show_timer().
+    pub fn show(&self) -> String {
+        let kinds = ["signal", "none", "thread"];
+        let kind = kinds.get((self.how & !SIGEV_THREAD_ID) as usize);
+        let (whom, id) = match &self.notify {
+            Notify::Thread(task) => ("tid", task.upgrade().map(|t| t.tid())),
+            _ => ("pid", self.group.upgrade().map(|g| g.pid())),
+        };
+        format!(
+            "ID: {}\nsignal: {}/{:016x}\nnotify: {}/{whom}.{}\nClockID: {}\n",
+            self.id,
+            self.signo,
+            self.value,
+            kind.unwrap_or(&"?"),
+            id.unwrap_or(0),
+            self.clock_id,
+        )
     }
 
     /// Overruns of the signal taken last.

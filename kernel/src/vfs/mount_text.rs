@@ -78,6 +78,24 @@ pub fn mounts(root: &Path) -> Vec<u8> {
     out
 }
 
+/// /proc/pid/mountstats for a task whose root is `root`.
+pub fn mountstats(root: &Path) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (mount, place) in visible(root) {
+        let source = mount.source.as_bytes();
+        if source.is_empty() {
+            out.extend_from_slice(b"no device");
+        } else {
+            out.extend_from_slice(b"device ");
+            out.extend(escaped(source));
+        }
+        out.extend_from_slice(b" mounted on ");
+        out.extend(escaped(&place));
+        out.extend_from_slice(format!(" with fstype {}\n", mount.fs.name()).as_bytes());
+    }
+    out
+}
+
 /// /proc/pid/mountinfo for a task whose root is `root`.
 pub fn mountinfo(root: &Path) -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,6 +1,7 @@
 //! /proc/pid/fd and fdinfo.
 
-use super::{may_look, task::alive};
+use super::task::{alive, owner};
+use super::{current, may_look};
 use crate::error::{Result, err};
 use crate::fs::pseudo::{Directory, Name, Node};
 use crate::task::Task;
@@ -13,13 +14,31 @@ pub(super) struct FdDir {
     pub info: bool,
 }
 
+/// The directory of descriptors, or of what is told about them.
+pub(super) fn directory(task: Weak<Task>, info: bool) -> Node {
+    let (of, counted) = (task.clone(), task.clone());
+    let node = Node::dir(FdDir { task, info });
+    if info {
+        // fs/proc/fd.c:proc_fdinfo_permission()
+        return node.permitted(move |_| alive(&of).and_then(|task| may_look(&task)).err().map(Err));
+    }
+    // A process may always look at its own: fs/proc/fd.c:proc_fd_permission().
+    let own = move |_| {
+        let caller = current().ok()?;
+        (of.upgrade()?.pid() == caller.pid()).then_some(Ok(()))
+    };
+    node.mode(0o500).permitted(own).measured(move || {
+        let task = alive(&counted).map_err(|_| Errno::ENOENT)?;
+        Ok(task.files().entries().len() as u64)
+    })
+}
+
 fn number(name: &[u8]) -> Option<i32> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
 fn file(task: &Weak<Task>, fd: i32) -> Result<Arc<File>> {
     let task = alive(task)?;
-    may_look(&task)?;
     match task.files().get_any(fd) {
         Ok(file) => Ok(file),
         Err(_) => err(Errno::ENOENT),
@@ -51,9 +70,10 @@ impl Directory for FdDir {
             return err(Errno::ENOENT);
         };
         let open = file(&self.task, fd)?;
+        let owner = owner(&alive(&self.task)?, false);
         let (text, follow) = (self.task.clone(), self.task.clone());
         if self.info {
-            return Ok(Node::text(move || info(&text, fd)).mode(0o400));
+            return Ok(Node::text(move || info(&text, fd)).owned(owner));
         }
         let mut mode = 0;
         if open.readable() {
@@ -64,19 +84,20 @@ impl Directory for FdDir {
         }
         let node = Node::magic(
             move || {
-                Ok(vfs::path_string(
-                    file(&text, fd)?.path(),
-                    &super::current()?.fs().root(),
-                ))
+                may_look(&*alive(&text)?)?;
+                let file = file(&text, fd)?;
+                Ok(vfs::path_string(file.path(), &current()?.fs().root()))
             },
-            move || Ok(file(&follow, fd)?.path().clone()),
+            move || {
+                may_look(&*alive(&follow)?)?;
+                Ok(file(&follow, fd)?.path().clone())
+            },
         );
-        Ok(node.mode(mode))
+        Ok(node.mode(mode).owned(owner))
     }
 
     fn names(&self) -> Result<Vec<Name>> {
-        let task = alive(&self.task)?;
-        may_look(&task)?;
+        let task = alive(&self.task).map_err(|_| Errno::ENOENT)?;
         let name = |fd: i32| {
             if self.info {
                 Name::file(fd.to_string())

@@ -55,7 +55,9 @@ pub(super) fn names() -> Fixed {
             Node::fixed("major minor  #blocks  name\n\n")
         })
         .with("stat", || Node::text(|| Ok(stat().into_bytes())))
-        .with("sysrq-trigger", || Node::trigger(sysrq))
+        .with("sysrq-trigger", || {
+            Node::setting(|| err(Errno::EIO), sysrq).mode(0o200)
+        })
         .with("swaps", || {
             Node::fixed("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
         })

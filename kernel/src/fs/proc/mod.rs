@@ -1,10 +1,13 @@
 //! procfs: what ps, top, free, mount, df and C libraries read.
 //!
-//! [`root`] lists the machine-wide names and a directory per process; [`task`] is one process or thread; [`sys`] is
-//! /proc/sys; the texts of others (maps, mounts, sockets) come from their own modules.
+//! [`Root`] lists the machine-wide names and a directory per process; [`task`] is one process or thread, [`memory`] what
+//! shows its address space, [`activity`] what it does, [`knobs`] what can be set; [`sys`] is /proc/sys; the texts of others (maps, mounts, sockets) come from their own modules.
 
+mod activity;
 mod fd;
 mod global;
+mod knobs;
+mod memory;
 mod ns;
 mod stat;
 mod status;
@@ -15,7 +18,7 @@ use super::pseudo::{Directory, Fixed, Name, Node, PseudoFs};
 use crate::error::{Error, Result};
 use crate::sched;
 use crate::sync::{Lock, Rank};
-use crate::task::{Pid, Task, pids};
+use crate::task::{Acting, Pid, Task, may_inspect, pids};
 use crate::vfs::{FileSystem, InodeKind};
 use abi::errno::Errno;
 use std::sync::{Arc, OnceLock};
@@ -123,24 +126,9 @@ fn current() -> Result<Arc<Task>> {
     sched::try_current().ok_or_else(|| Error::new(Errno::ENOENT))
 }
 
-/// Whether the caller may look into another task (ptrace_may_access() with PTRACE_MODE_READ): EACCES.
+/// Whether the caller may look into another task (ptrace_may_access() with PTRACE_MODE_READ_FSCREDS): EACCES.
 pub(super) fn may_look(task: &Task) -> Result<()> {
-    let caller = current()?;
-    if caller.pid() == task.pid() {
-        return Ok(());
-    }
-    let (mine, its) = (caller.cred(), task.cred());
-    let same = [its.uid, its.euid, its.suid]
-        .iter()
-        .all(|uid| *uid == mine.fsuid)
-        && [its.gid, its.egid, its.sgid]
-            .iter()
-            .all(|gid| *gid == mine.fsgid);
-    let dumpable = task
-        .group
-        .dumpable
-        .load(std::sync::atomic::Ordering::Relaxed);
-    if same && dumpable || mine.capable(abi::task::CAP_SYS_PTRACE) {
+    if may_inspect(&*current()?, task, Acting::FileSystem) {
         Ok(())
     } else {
         Err(Error::new(Errno::EACCES))

@@ -2,7 +2,8 @@
 //!
 //! Mount trees are the only kind there is; the others are missing as in a kernel built without them.
 
-use super::{may_look, task::alive};
+use super::may_look;
+use super::task::{alive, owner, with_paths};
 use crate::error::{Result, err};
 use crate::fs::pseudo::{Directory, Name, Node};
 use crate::task::Task;
@@ -19,19 +20,13 @@ impl Directory for NsDir {
         if name != b"mnt" {
             return err(Errno::ENOENT);
         }
+        let owner = owner(&alive(&self.task)?, false);
         let (text, follow) = (self.task.clone(), self.task.clone());
-        Ok(Node::magic(
-            move || {
-                let task = alive(&text)?;
-                may_look(&task)?;
-                Ok(nsfs::name(&task.fs()))
-            },
-            move || {
-                let task = alive(&follow)?;
-                may_look(&task)?;
-                Ok(nsfs::path(&task.fs()))
-            },
-        ))
+        let node = Node::magic(
+            move || Ok(nsfs::name(&with_paths(&text)?.fs())),
+            move || Ok(nsfs::path(&with_paths(&follow)?.fs())),
+        );
+        Ok(node.owned(owner))
     }
 
     fn names(&self) -> Result<Vec<Name>> {

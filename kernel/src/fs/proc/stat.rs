@@ -137,7 +137,7 @@ pub(super) fn statm(task: &Arc<Task>) -> Result<Vec<u8>> {
 }
 
 /// What ps shows as PRI, turned round: below zero for the real-time policies (kernel/sched/core.c:task_prio()).
-fn priority(task: &Task) -> i32 {
+pub(super) fn priority(task: &Task) -> i32 {
     match task.policy.load(Relaxed) {
         SCHED_FIFO | SCHED_RR => -1 - task.rt_priority.load(Relaxed) as i32,
         _ => 20 + task.sched.nice(),

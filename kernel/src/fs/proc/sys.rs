@@ -62,6 +62,7 @@ static DMESG_RESTRICT: Knob = Knob::new(0, 0, 1);
 /// What the host's generator does by itself: kept and read back, as Linux does since 5.18.
 static RESEED: Knob = Knob::new(60, i32::MIN as i64, i32::MAX as i64);
 static WAKEUP: Knob = Knob::new(256, i32::MIN as i64, i32::MAX as i64);
+static SUID_DUMPABLE: Knob = Knob::new(0, 0, 2);
 static SWAPPINESS: Knob = Knob::new(60, 0, 200);
 
 fn knob(knob: &'static Knob) -> Node {
@@ -80,6 +81,11 @@ pub fn file_allowed(new: u64) -> bool {
 /// Whether addresses are randomised, as kernel.randomize_va_space says: 0, 1 or 2.
 pub fn randomize_va_space() -> i64 {
     RANDOMIZE.get()
+}
+
+/// What [`Mm::dumpable`](mm::Mm::dumpable) of programs with rights of their own is.
+pub fn suid_dumpable() -> u32 {
+    SUID_DUMPABLE.get() as u32
 }
 
 /// Whether only CAP_SYSLOG may read the kernel log.
@@ -316,7 +322,7 @@ fn fs() -> Fixed {
         .with("protected_hardlinks", || line(0))
         .with("protected_fifos", || line(0))
         .with("protected_regular", || line(0))
-        .with("suid_dumpable", || line(0))
+        .with("suid_dumpable", || knob(&SUID_DUMPABLE))
         .with_dir("inotify", || {
             Node::dir(
                 Fixed::new()

@@ -1,15 +1,13 @@
 //! /proc/<pid> and /proc/<pid>/task/<tid>.
 
-use super::{DIR, fd, may_look, ns, stat, status};
+use super::{DIR, activity, fd, knobs, may_look, memory, ns, stat, status};
 use crate::error::{Error, Result, err};
-use crate::fs::pseudo::{Directory, Name, Node, Owner};
+use crate::fs::pseudo::{Directory, Name, Node, Owner, Read};
 use crate::mm::Mm;
 use crate::task::{Pid, Task, pids};
-use crate::vfs::{self, File, FileOps, InodeKind, Path, PollEvents, Sink, Source};
+use crate::vfs::{self, InodeKind, Path};
 use abi::errno::Errno;
-use abi::fs::{SEEK_CUR, SEEK_SET};
-use std::any::Any;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 /// The directory of a process, or of one of its threads.
@@ -18,13 +16,15 @@ pub(super) fn directory(task: &Arc<Task>, process: bool) -> Node {
         task: Arc::downgrade(task),
         process,
     })
-    .owned(owner(task))
+    .owned(owner(task, true))
 }
 
-fn owner(task: &Arc<Task>) -> Owner {
+/// fs/proc/base.c:task_dump_owner(): the files are root's when the process isn't dumpable or has no memory; directories that
+/// everybody may list are always the task's.
+pub(super) fn owner(task: &Arc<Task>, open: bool) -> Owner {
     let task = Arc::downgrade(task);
     Arc::new(move || match task.upgrade() {
-        Some(task) if task.group.dumpable.load(Relaxed) => {
+        Some(task) if open || task.mm().is_some_and(|mm| mm.is_dumpable()) => {
             let cred = task.cred();
             (cred.euid, cred.egid)
         }
@@ -51,14 +51,15 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("attr", DIR),
     ("auxv", FILE),
     ("cgroup", FILE),
+    ("clear_refs", FILE),
     ("cmdline", FILE),
     ("comm", FILE),
-    ("coredump_filter", FILE),
     ("cwd", LINK),
     ("environ", FILE),
     ("exe", LINK),
     ("fd", DIR),
     ("fdinfo", DIR),
+    ("gid_map", FILE),
     ("io", FILE),
     ("limits", FILE),
     ("loginuid", FILE),
@@ -71,10 +72,14 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("oom_adj", FILE),
     ("oom_score", FILE),
     ("oom_score_adj", FILE),
+    ("pagemap", FILE),
     ("personality", FILE),
+    ("projid_map", FILE),
     ("root", LINK),
+    ("sched", FILE),
     ("schedstat", FILE),
     ("sessionid", FILE),
+    ("setgroups", FILE),
     ("smaps", FILE),
     ("smaps_rollup", FILE),
     ("stack", FILE),
@@ -82,16 +87,28 @@ const NAMES: &[(&str, InodeKind)] = &[
     ("statm", FILE),
     ("status", FILE),
     ("syscall", FILE),
-    ("timerslack_ns", FILE),
+    ("uid_map", FILE),
     ("wchan", FILE),
 ];
+
+/// Only of processes, and only of threads.
+const OF_PROCESS: &[(&str, InodeKind)] = &[
+    ("coredump_filter", FILE),
+    ("map_files", DIR),
+    ("mountstats", FILE),
+    ("task", DIR),
+    ("timers", FILE),
+    ("timerslack_ns", FILE),
+];
+const OF_THREAD: &[(&str, InodeKind)] = &[("children", FILE)];
 
 impl Directory for TaskDir {
     fn lookup(&self, name: &[u8]) -> Result<Node> {
         // ESRCH as fs/proc/base.c:proc_pid_permission() has it.
         let task = alive(&self.task)?;
-        let node = self.node(&task, name)?;
-        Ok(node.owned(owner(&task)))
+        let node = self.node(name)?;
+        let open = node.is_open_directory();
+        Ok(node.owned(owner(&task, open)))
     }
 
     fn no_create(&self) -> Errno {
@@ -107,19 +124,13 @@ impl Directory for TaskDir {
     }
 
     fn names(&self) -> Result<Vec<Name>> {
-        let mut names: Vec<Name> = NAMES
-            .iter()
-            .map(|(name, kind)| Name {
-                name: (*name).into(),
-                kind: *kind,
-            })
-            .collect();
-        if self.process {
-            names.push(Name::dir("task"));
-        } else {
-            names.push(Name::file("children"));
-        }
-        Ok(names)
+        alive(&self.task).map_err(|_| Errno::ENOENT)?;
+        let more = if self.process { OF_PROCESS } else { OF_THREAD };
+        let name = |(name, kind): &(&str, InodeKind)| Name {
+            name: (*name).into(),
+            kind: *kind,
+        };
+        Ok(NAMES.iter().chain(more).map(name).collect())
     }
 }
 
@@ -142,26 +153,34 @@ impl TaskDir {
         .mode(0o400)
     }
 
+    /// A text about the mounts that the task sees when the file is opened. EINVAL when it has ended.
+    fn mounts(&self, text: fn(&Path) -> Vec<u8>) -> Node {
+        let task = self.task.clone();
+        Node::opened(move || {
+            let task = alive(&task)?;
+            if task.has_left() {
+                return err(Errno::EINVAL);
+            }
+            let root = task.fs().root();
+            Ok(Box::new(move || Ok(text(&root))) as Read)
+        })
+    }
+
     fn place(&self, place: fn(&Arc<Task>) -> Result<Path>) -> Node {
         let (text, follow) = (self.task.clone(), self.task.clone());
         Node::magic(
             move || {
-                let task = alive(&text)?;
-                may_look(&task)?;
+                let task = with_paths(&text)?;
                 Ok(vfs::path_string(
                     &place(&task)?,
                     &super::current()?.fs().root(),
                 ))
             },
-            move || {
-                let task = alive(&follow)?;
-                may_look(&task)?;
-                place(&task)
-            },
+            move || place(&with_paths(&follow)?),
         )
     }
 
-    fn node(&self, task: &Arc<Task>, name: &[u8]) -> Result<Node> {
+    fn node(&self, name: &[u8]) -> Result<Node> {
         let weak = || self.task.clone();
         Ok(match name {
             b"stat" => {
@@ -171,48 +190,32 @@ impl TaskDir {
             }
             b"status" => self.text(status::status),
             b"statm" => self.text(stat::statm),
-            b"cmdline" => self.text(cmdline).sized(true),
-            b"environ" => self.private(environ).sized(true),
-            b"auxv" => self.private(auxv).sized(true),
-            b"comm" => {
-                let (read, write) = (weak(), weak());
-                Node::setting(
-                    move || {
-                        let mut comm = alive(&read)?.comm();
-                        comm.push(b'\n');
-                        Ok(comm)
-                    },
-                    move |bytes| {
-                        let task = alive(&write)?;
-                        if task.pid() != super::current()?.pid() {
-                            return err(Errno::EINVAL);
-                        }
-                        task.set_comm(bytes);
-                        Ok(())
-                    },
-                )
-                .sized(false)
-            }
+            b"cmdline" => self.text(memory::cmdline).sized(true),
+            b"environ" => memory::environ(weak()),
+            b"auxv" => memory::auxv(weak()),
+            b"maps" => memory::areas(weak(), Mm::maps),
+            b"smaps" => memory::areas(weak(), Mm::smaps),
+            b"smaps_rollup" => memory::smaps_rollup(weak()),
+            b"mem" => memory::mem(weak()),
+            b"pagemap" => memory::pagemap(weak()),
+            b"clear_refs" => memory::clear_refs(weak()),
+            b"map_files" if self.process => memory::map_files(weak()),
+            b"comm" => knobs::comm(weak()),
             b"limits" => self.text(status::limits),
-            b"maps" => self.private(|task| mm_text(task, Mm::maps)).mode(0o444),
-            b"smaps" => self.private(|task| mm_text(task, Mm::smaps)).mode(0o444),
-            b"smaps_rollup" => self
-                .private(|task| match task.mm() {
-                    Some(mm) => Ok(mm.smaps_rollup()),
-                    None => err(Errno::ESRCH),
-                })
-                .mode(0o444),
             b"mounts" => self
-                .text(|task| Ok(vfs::mount_text::mounts(&task.fs().root())))
+                .mounts(vfs::mount_text::mounts)
                 .changing(vfs::mount::watch),
             b"mountinfo" => self
-                .text(|task| Ok(vfs::mount_text::mountinfo(&task.fs().root())))
+                .mounts(vfs::mount_text::mountinfo)
                 .changing(vfs::mount::watch),
+            b"mountstats" if self.process => {
+                self.mounts(vfs::mount_text::mountstats).mode(0o400)
+            }
             b"cwd" => self.place(|task| Ok(task.fs().cwd())),
             b"root" => self.place(|task| Ok(task.fs().root())),
             b"exe" => self.place(exe),
-            b"fd" => Node::dir(fd::FdDir { task: weak(), info: false }).mode(0o500),
-            b"fdinfo" => Node::dir(fd::FdDir { task: weak(), info: true }),
+            b"fd" => fd::directory(weak(), false),
+            b"fdinfo" => fd::directory(weak(), true),
             b"ns" => Node::dir(ns::NsDir { task: weak() }).mode(0o511),
             b"task" if self.process => Node::dir(Threads { task: weak() }),
             b"children" if !self.process => self.text(children),
@@ -220,64 +223,48 @@ impl TaskDir {
             b"io" => self.private(|_| {
                 Ok(b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec())
             }),
-            b"loginuid" => login_uid(weak()),
+            b"loginuid" => knobs::login_uid(weak()),
             b"sessionid" => self.text(|task| {
                 Ok(task.group.login.1.load(Relaxed).to_string().into_bytes())
             }),
-            b"personality" => self.private(|task| Ok(format!("{:08x}\n", task.personality.load(Relaxed)).into_bytes())),
-            b"coredump_filter" => coredump_filter(weak()),
-            b"oom_score" => Node::fixed("0\n"),
-            b"oom_score_adj" => oom_score_adj(weak()),
-            b"oom_adj" => oom_adj(weak()),
-            b"schedstat" => self.text(|task| {
-                let ran = task.sched.utime_ns.load(Relaxed) + task.sched.stime_ns.load(Relaxed);
-                Ok(format!("{ran} 0 {}\n", task.sched.voluntary_switches.load(Relaxed)).into_bytes())
+            b"uid_map" | b"gid_map" | b"projid_map" => knobs::id_map(),
+            b"setgroups" => knobs::setgroups(),
+            b"coredump_filter" if self.process => knobs::coredump_filter(weak()),
+            b"oom_score" => self.text(|task| {
+                Ok(format!("{}\n", crate::mm::pressure::oom_score(task)).into_bytes())
             }),
-            b"timerslack_ns" => timer_slack(weak()),
-            b"wchan" => Node::fixed("0"),
-            b"stack" => self.private(|_| Ok(Vec::new())),
-            b"syscall" => self.private(|task| match task.in_syscall.load(Relaxed) {
-                u64::MAX => Ok(b"running\n".to_vec()),
-                nr => Ok(format!("{nr} 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0\n").into_bytes()),
-            }),
-            b"mem" => {
-                let target = weak();
-                Node::special(move |_flags| {
-                    let task = alive(&target)?;
-                    may_look(&task)?;
-                    let mm = task.mm().ok_or(Errno::EACCES)?;
-                    Ok(Box::new(MemFile(mm)) as Box<dyn FileOps>)
-                })
-                .mode(0o600)
-            }
+            b"oom_score_adj" => knobs::oom_score_adj(weak()),
+            b"oom_adj" => knobs::oom_adj(weak()),
+            b"timerslack_ns" if self.process => knobs::timer_slack(weak()),
+            b"personality" => self.text(activity::personality).mode(0o400),
+            b"sched" => activity::sched(weak()),
+            b"schedstat" => self.text(activity::schedstat),
+            b"stack" => self.text(activity::stack).mode(0o400),
+            b"syscall" => self.text(activity::syscall).mode(0o400),
+            b"timers" if self.process => activity::timers(weak()),
+            // As in a kernel without the names of its own functions.
+            b"wchan" => self.text(|_| Ok(b"0".to_vec())),
             b"net" => Node::dir(net()),
             b"attr" => Node::dir(crate::fs::pseudo::Fixed::new()),
-            _ => {
-                let _unknown = task;
-                return err(Errno::ENOENT);
-            }
+            _ => return err(Errno::ENOENT),
         })
     }
+}
+
+/// As [`alive`], for those who may look into it, and not ended. EACCES, ENOENT.
+pub(super) fn with_paths(task: &Weak<Task>) -> Result<Arc<Task>> {
+    let task = alive(task)?;
+    may_look(&task)?;
+    if task.has_left() {
+        return err(Errno::ENOENT);
+    }
+    Ok(task)
 }
 
 fn net() -> crate::fs::pseudo::Fixed {
     crate::fs::pseudo::Fixed::new().with("unix", || {
         Node::text(|| Ok(crate::ipc::socket::unix::proc_net_unix()))
     })
-}
-
-type AreaText = fn(&Mm, fn(&File) -> Vec<u8>) -> Vec<u8>;
-
-fn mm_text(task: &Arc<Task>, text: AreaText) -> Result<Vec<u8>> {
-    Ok(task.mm().map_or_else(Vec::new, |mm| text(&mm, file_name)))
-}
-
-/// The path of a mapped file as the reader sees it.
-fn file_name(file: &File) -> Vec<u8> {
-    match super::current() {
-        Ok(reader) => vfs::path_string(file.path(), &reader.fs().root()),
-        Err(_) => Vec::new(),
-    }
 }
 
 fn exe(task: &Arc<Task>) -> Result<Path> {
@@ -288,54 +275,6 @@ fn exe(task: &Arc<Task>) -> Result<Path> {
     }
 }
 
-/// Guest memory `[start, end)`, as far as it can be read, at most 1 MiB.
-fn area(task: &Arc<Task>, range: impl Fn(&Mm) -> (u64, u64)) -> Vec<u8> {
-    let Some(mm) = task.mm() else {
-        return Vec::new();
-    };
-    let (start, end) = range(&mm);
-    let mut bytes = vec![
-        0;
-        usize::try_from(end.saturating_sub(start))
-            .unwrap_or(0)
-            .min(1 << 20)
-    ];
-    let got = mm.read(start, &mut bytes);
-    bytes.truncate(got);
-    bytes
-}
-
-/// The arguments. A program that has overwritten their end with a longer title shows it: fs/proc/base.c:get_mm_cmdline().
-fn cmdline(task: &Arc<Task>) -> Result<Vec<u8>> {
-    let mut bytes = area(task, |mm| (mm.layout().arg_start, mm.layout().arg_end));
-    if bytes.last().is_some_and(|last| *last != 0) {
-        bytes.extend(area(task, |mm| {
-            (mm.layout().env_start, mm.layout().env_end)
-        }));
-        let end = bytes
-            .iter()
-            .position(|b| *b == 0)
-            .map_or(bytes.len(), |at| at + 1);
-        bytes.truncate(end);
-    }
-    Ok(bytes)
-}
-
-fn environ(task: &Arc<Task>) -> Result<Vec<u8>> {
-    Ok(area(task, |mm| {
-        (mm.layout().env_start, mm.layout().env_end)
-    }))
-}
-
-fn auxv(task: &Arc<Task>) -> Result<Vec<u8>> {
-    Ok(task.mm().map_or_else(Vec::new, |mm| {
-        mm.auxv()
-            .iter()
-            .flat_map(|(key, value)| [key.to_ne_bytes(), value.to_ne_bytes()].concat())
-            .collect()
-    }))
-}
-
 fn children(task: &Arc<Task>) -> Result<Vec<u8>> {
     let inner = task.group.inner.lock();
     let text: String = inner
@@ -344,146 +283,6 @@ fn children(task: &Arc<Task>) -> Result<Vec<u8>> {
         .map(|child| format!("{} ", child.pid()))
         .collect();
     Ok(text.into_bytes())
-}
-
-/// Set once by whoever logs a user in, for all processes to come (kernel/audit.c:audit_set_loginuid()).
-fn login_uid(task: Weak<Task>) -> Node {
-    static SESSIONS: AtomicU32 = AtomicU32::new(0);
-    let read = task.clone();
-    Node::setting(
-        move || {
-            Ok(alive(&read)?
-                .group
-                .login
-                .0
-                .load(Relaxed)
-                .to_string()
-                .into_bytes())
-        },
-        move |bytes| {
-            let task = alive(&task)?;
-            let current = super::current()?;
-            if !Arc::ptr_eq(&current.group, &task.group) {
-                return err(Errno::EPERM);
-            }
-            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-            let uid: u32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-            let (user, session) = &task.group.login;
-            let is_set = user.load(Relaxed) != u32::MAX;
-            if is_set && !current.capable(abi::task::CAP_AUDIT_CONTROL) {
-                return err(Errno::EPERM);
-            }
-            let number = match uid {
-                u32::MAX => u32::MAX,
-                _ => SESSIONS.fetch_add(1, Relaxed) + 1,
-            };
-            user.store(uid, Relaxed);
-            session.store(number, Relaxed);
-            Ok(())
-        },
-    )
-}
-
-/// fs/proc/base.c:timerslack_ns_write(): 0 is the default; CAP_SYS_NICE for other processes.
-fn timer_slack(task: Weak<Task>) -> Node {
-    let read = task.clone();
-    let may = |task: &Task| -> Result<()> {
-        let caller = super::current()?;
-        if caller.pid() != task.pid() && !caller.capable(abi::cap::CAP_SYS_NICE) {
-            return err(Errno::EPERM);
-        }
-        Ok(())
-    };
-    Node::setting(
-        move || {
-            let task = alive(&read)?;
-            may(&task)?;
-            Ok(format!("{}\n", task.timer_slack_ns.load(Relaxed)).into_bytes())
-        },
-        move |bytes| {
-            let task = alive(&task)?;
-            may(&task)?;
-            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-            let slack: u64 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-            let slack = if slack == 0 {
-                task.default_slack_ns.load(Relaxed)
-            } else {
-                slack
-            };
-            task.timer_slack_ns.store(slack, Relaxed);
-            Ok(())
-        },
-    )
-    .mode(0o666)
-}
-
-/// Which areas a core dump holds: MMF_DUMP_* bits, kept for programs that ask.
-fn coredump_filter(task: Weak<Task>) -> Node {
-    let read = task.clone();
-    Node::setting(
-        move || {
-            let bits = alive(&read)?.group.coredump_filter.load(Relaxed);
-            Ok(format!("{bits:08x}\n").into_bytes())
-        },
-        move |bytes| {
-            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-            let text = text.trim();
-            let parsed = match text.strip_prefix("0x") {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => text.parse(),
-            };
-            let bits = parsed.map_err(|_| Errno::EINVAL)?;
-            let group = &alive(&task)?.group;
-            group.coredump_filter.store(bits & 0x1ff, Relaxed);
-            Ok(())
-        },
-    )
-}
-
-/// oom_adj is the older scale, -17 to 15, of oom_score_adj: fs/proc/base.c:oom_adj_write().
-fn oom_adj(task: Weak<Task>) -> Node {
-    let read = task.clone();
-    Node::setting(
-        move || {
-            let adj = alive(&read)?.group.oom_score_adj.load(Relaxed);
-            let old = if adj == 1000 { 15 } else { adj * 17 / 1000 };
-            Ok(format!("{old}\n").into_bytes())
-        },
-        move |bytes| {
-            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-            let old: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-            match old {
-                15 => set_oom_score_adj(&task, 1000),
-                -17..=14 => set_oom_score_adj(&task, old * 1000 / 17),
-                _ => err(Errno::EINVAL),
-            }
-        },
-    )
-}
-
-fn set_oom_score_adj(task: &Weak<Task>, value: i32) -> Result<()> {
-    let task = alive(task)?;
-    let lower = value < task.group.oom_score_adj.load(Relaxed);
-    if lower && !super::current()?.capable(abi::task::CAP_SYS_RESOURCE) {
-        return err(Errno::EACCES);
-    }
-    task.group.oom_score_adj.store(value, Relaxed);
-    Ok(())
-}
-
-fn oom_score_adj(task: Weak<Task>) -> Node {
-    let read = task.clone();
-    Node::setting(
-        move || Ok(format!("{}\n", alive(&read)?.group.oom_score_adj.load(Relaxed)).into_bytes()),
-        move |bytes| {
-            let text = std::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-            let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-            if !(-1000..=1000).contains(&value) {
-                return err(Errno::EINVAL);
-            }
-            set_oom_score_adj(&task, value)
-        },
-    )
 }
 
 struct Threads {
@@ -521,52 +320,5 @@ impl Directory for Threads {
 
     fn still(&self, name: &[u8]) -> bool {
         self.find(name).is_some()
-    }
-}
-
-/// /proc/pid/mem: positions are addresses.
-struct MemFile(Arc<Mm>);
-
-impl FileOps for MemFile {
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    /// fs/proc/base.c:mem_lseek(): memory has no end.
-    fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
-        match whence {
-            SEEK_SET | SEEK_CUR => vfs::file_seek(file, offset, whence),
-            _ => err(Errno::EINVAL),
-        }
-    }
-
-    fn read(&self, _file: &File, sink: &mut Sink<'_>, offset: &mut u64) -> Result<usize> {
-        let mut buf = vec![0; sink.remaining().min(64 << 10)];
-        let got = self.0.read(*offset, &mut buf);
-        if got == 0 && !buf.is_empty() {
-            return err(Errno::EIO);
-        }
-        let done = sink.write(&buf[..got])?;
-        *offset += done as u64;
-        Ok(done)
-    }
-
-    fn write(&self, _file: &File, source: &mut Source<'_>, offset: &mut u64) -> Result<usize> {
-        let mut buf = vec![0; source.remaining().min(64 << 10)];
-        let got = source.read(&mut buf)?;
-        let done = self.0.write(*offset, &buf[..got]);
-        if done == 0 && got > 0 {
-            return err(Errno::EIO);
-        }
-        *offset += done as u64;
-        Ok(done)
-    }
-
-    fn poll(&self, _file: &File, _table: Option<&mut crate::sync::PollTable>) -> PollEvents {
-        PollEvents::READABLE | PollEvents::WRITABLE
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -278,6 +278,11 @@ impl Mapping {
         self.state.lock().users.iter().any(|u| u.shared_write > 0)
     }
 
+    /// Address spaces that map it.
+    pub fn users(&self) -> usize {
+        self.state.lock().users.len()
+    }
+
     /// Counts `pages` more of the address space `id`. `cow`: private and writable. `shared_write`: guests may write
     /// to the pages themselves.
     pub fn add_user(

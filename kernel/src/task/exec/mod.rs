@@ -275,9 +275,11 @@ fn take_over(
     task.robust_list.store(0, Relaxed);
     task.rseq.store(0, Relaxed);
     let changes_ids = cred.euid != cred.uid || cred.egid != cred.gid;
-    task.group
-        .dumpable
-        .store(readable && !changes_ids && !raised, Relaxed);
+    if let Some(mm) = task.mm()
+        && (!readable || changes_ids || raised)
+    {
+        mm.dumpable.store(sys::suid_dumpable(), Relaxed);
+    }
     if secure || raised {
         task.pdeath_signal.store(0, Relaxed);
     }
