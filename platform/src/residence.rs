@@ -154,6 +154,24 @@ impl AddressSpace {
         Some(PageMap(self.proc_file("pagemap")?))
     }
 
+    /// Faults that the host has resolved without reading anything, of all threads that there have been; 0 when it
+    /// doesn't tell.
+    pub fn minor_faults(&self) -> u64 {
+        const FIELD: usize = 7;
+        let mut text = String::new();
+        let read = self
+            .proc_file("stat")
+            .map(|mut f| std::io::Read::read_to_string(&mut f, &mut text));
+        // Fields behind the name, which may hold anything.
+        let field = text
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(FIELD));
+        match (read, field) {
+            (Some(Ok(_)), Some(field)) => field.parse().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Bytes of anonymous memory that the host holds for this address space; 0 when it doesn't tell.
     pub fn resident_bytes(&self) -> u64 {
         let Some(mut file) = self.proc_file("statm") else {

@@ -60,6 +60,8 @@ pub struct Mm {
     pub mdwe: AtomicU32,
     /// Who may look into it: see [`Mm::is_dumpable`].
     pub dumpable: AtomicU32,
+    /// The process that its host process was made for, whose faults the host counts: 0 for none.
+    pub owner: AtomicU32,
     /// Programs that have been loaded here one after the other.
     images: AtomicU64,
 }
@@ -122,6 +124,7 @@ impl Mm {
             membarrier: AtomicU32::new(0),
             mdwe: AtomicU32::new(0),
             dumpable: AtomicU32::new(DUMP_USER),
+            owner: AtomicU32::new(0),
             images: AtomicU64::new(0),
         })
     }

@@ -274,13 +274,21 @@ pub fn sendfile(
     let count = count.min(MAX_RW_COUNT);
     if let Some(mut at) = given {
         let done = copy(cx, &from, &to, &mut at, &mut None, count)?;
+        note_copy(cx, done);
         offset.write(&(at as i64))?;
         return Ok(done);
     }
     let mut at = from.position();
     let done = copy(cx, &from, &to, &mut at, &mut None, count)?;
+    note_copy(cx, done);
     from.set_position(at);
     Ok(done)
+}
+
+/// A copy counts as a read and as a write.
+fn note_copy(cx: &Context, done: usize) {
+    cx.task.io.note_read(done);
+    cx.task.io.note_write(done);
 }
 
 pub fn copy_file_range(

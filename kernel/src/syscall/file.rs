@@ -21,6 +21,30 @@ fn source(cx: &Context, parts: impl Into<Parts>) -> Result<Source<'static>> {
     Ok(Source::user(cx.task.mm().ok_or(Errno::EFAULT)?, parts))
 }
 
+/// A read, in the task's accounts: fs/read_write.c:vfs_read().
+fn counted_read(
+    cx: &Context,
+    file: &Arc<File>,
+    sink: &mut Sink<'_>,
+    at: Option<u64>,
+) -> Result<usize> {
+    let result = file.read(sink, at);
+    cx.task.io.note_read(*result.as_ref().unwrap_or(&0));
+    result
+}
+
+/// A write, in the task's accounts.
+fn counted_write(
+    cx: &Context,
+    file: &Arc<File>,
+    source: &mut Source<'_>,
+    at: Option<u64>,
+) -> Result<usize> {
+    let result = file.write(source, at);
+    cx.task.io.note_write(*result.as_ref().unwrap_or(&0));
+    result
+}
+
 fn position(at: i64) -> Result<u64> {
     u64::try_from(at).map_err(|_| Errno::EINVAL.into())
 }
@@ -30,7 +54,8 @@ pub fn read(cx: &mut Context, fd: Fd, buf: u64, len: usize) -> Result<usize> {
     if !file.readable() {
         return err(Errno::EBADF);
     }
-    file.read(&mut sink(cx, import_buffer(buf, len)?)?, None)
+    let mut sink = sink(cx, import_buffer(buf, len)?)?;
+    counted_read(cx, &file, &mut sink, None)
 }
 
 pub fn write(cx: &mut Context, fd: Fd, buf: u64, len: usize) -> Result<usize> {
@@ -38,25 +63,30 @@ pub fn write(cx: &mut Context, fd: Fd, buf: u64, len: usize) -> Result<usize> {
     if !file.writable() {
         return err(Errno::EBADF);
     }
-    file.write(&mut source(cx, import_buffer(buf, len)?)?, None)
+    let mut source = source(cx, import_buffer(buf, len)?)?;
+    counted_write(cx, &file, &mut source, None)
 }
 
 pub fn pread64(cx: &mut Context, fd: Fd, buf: u64, len: usize, at: i64) -> Result<usize> {
     let at = position(at)?;
-    file(cx, fd)?.read(&mut sink(cx, import_buffer(buf, len)?)?, Some(at))
+    let (file, mut sink) = (file(cx, fd)?, sink(cx, import_buffer(buf, len)?)?);
+    counted_read(cx, &file, &mut sink, Some(at))
 }
 
 pub fn pwrite64(cx: &mut Context, fd: Fd, buf: u64, len: usize, at: i64) -> Result<usize> {
     let at = position(at)?;
-    file(cx, fd)?.write(&mut source(cx, import_buffer(buf, len)?)?, Some(at))
+    let (file, mut source) = (file(cx, fd)?, source(cx, import_buffer(buf, len)?)?);
+    counted_write(cx, &file, &mut source, Some(at))
 }
 
 pub fn readv(cx: &mut Context, fd: Fd, vector: UserPtr<Iovec>, count: usize) -> Result<usize> {
-    file(cx, fd)?.read(&mut sink(cx, import_iovec(vector, count)?)?, None)
+    let (file, mut sink) = (file(cx, fd)?, sink(cx, import_iovec(vector, count)?)?);
+    counted_read(cx, &file, &mut sink, None)
 }
 
 pub fn writev(cx: &mut Context, fd: Fd, vector: UserPtr<Iovec>, count: usize) -> Result<usize> {
-    file(cx, fd)?.write(&mut source(cx, import_iovec(vector, count)?)?, None)
+    let (file, mut source) = (file(cx, fd)?, source(cx, import_iovec(vector, count)?)?);
+    counted_write(cx, &file, &mut source, None)
 }
 
 pub fn preadv(
@@ -67,7 +97,8 @@ pub fn preadv(
     at: i64,
 ) -> Result<usize> {
     let at = position(at)?;
-    file(cx, fd)?.read(&mut sink(cx, import_iovec(vector, count)?)?, Some(at))
+    let (file, mut sink) = (file(cx, fd)?, sink(cx, import_iovec(vector, count)?)?);
+    counted_read(cx, &file, &mut sink, Some(at))
 }
 
 pub fn pwritev(
@@ -78,7 +109,8 @@ pub fn pwritev(
     at: i64,
 ) -> Result<usize> {
     let at = position(at)?;
-    file(cx, fd)?.write(&mut source(cx, import_iovec(vector, count)?)?, Some(at))
+    let (file, mut source) = (file(cx, fd)?, source(cx, import_iovec(vector, count)?)?);
+    counted_write(cx, &file, &mut source, Some(at))
 }
 
 const RWF_KNOWN: RwfFlags = RwfFlags::RWF_HIPRI
@@ -120,7 +152,8 @@ pub fn preadv2(
     let at = position2(at)?;
     let file = file(cx, fd)?;
     rw_flags(flags)?;
-    file.read(&mut sink(cx, import_iovec(vector, count)?)?, at)
+    let mut sink = sink(cx, import_iovec(vector, count)?)?;
+    counted_read(cx, &file, &mut sink, at)
 }
 
 pub fn pwritev2(
@@ -142,7 +175,7 @@ pub fn pwritev2(
             .then_some(true)
             .or(flags.contains(RwfFlags::RWF_NOAPPEND).then_some(false)),
     );
-    let done = file.write(&mut source, at)?;
+    let done = counted_write(cx, &file, &mut source, at)?;
     if done != 0 && flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) {
         file.sync(!flags.contains(RwfFlags::RWF_SYNC))?;
     }

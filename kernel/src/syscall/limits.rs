@@ -59,6 +59,9 @@ pub fn getrusage(cx: &mut Context, who: i32, usage: UserPtr<Rusage>) -> Result<(
         && let Some(mm) = cx.task.mm()
     {
         used.max_rss_kib = used.max_rss_kib.max(exit::resident_kib(&mm));
+        if who == RUSAGE_SELF || group.live_threads() == 1 {
+            used.minor_faults += exit::host_faults(group, &mm);
+        }
     }
     usage.write(&used.rusage())
 }

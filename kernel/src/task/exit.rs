@@ -108,17 +108,28 @@ pub fn finish(cx: Context) {
     notify(&task, last);
 }
 
-/// Keeps the size of the memory that is about to go, for getrusage(2).
+/// Keeps the size of the memory that is about to go and the faults that the host resolved, for getrusage(2).
 fn note_resident(task: &Task) {
     if let Some(mm) = task.mm() {
-        let size = if is_shortlived(task) {
-            mm.mapped_pages() * 4
+        let (size, faults) = if is_shortlived(task) {
+            (mm.mapped_pages() * 4, 0)
         } else {
-            resident_kib(&mm)
+            (resident_kib(&mm), host_faults(&task.group, &mm))
         };
         let mut inner = task.group.inner.lock();
-        let most = &mut inner.dead_threads.max_rss_kib;
-        *most = size.max(*most);
+        let dead = &mut inner.dead_threads;
+        dead.max_rss_kib = size.max(dead.max_rss_kib);
+        dead.minor_faults += faults;
+    }
+}
+
+/// Minor faults in memory of the process that the host resolved alone. Memory borrowed from another process (vfork) counts
+/// there.
+pub fn host_faults(group: &ThreadGroup, mm: &Mm) -> u64 {
+    if mm.owner.load(Relaxed) == group.pid() {
+        mm.address_space().minor_faults()
+    } else {
+        0
     }
 }
 

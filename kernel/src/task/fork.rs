@@ -321,6 +321,9 @@ pub fn clone_task(cx: &mut Context, r: &CloneRequest) -> Result<Pid> {
     let fs = parent.fs();
     let files = parent.files();
     let (mm, guest) = child_memory(cx, flags, &state)?;
+    if !flags.contains(CloneFlags::CLONE_VM) {
+        mm.owner.store(tid, Relaxed);
+    }
     let child = Task::new(TaskParts {
         tid,
         group,

@@ -1,6 +1,6 @@
 //! Thread groups: what the threads of a process share whatever the clone flags (Linux's `signal_struct`).
 
-use super::{Pid, Task};
+use super::{Io, Pid, Task};
 use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
@@ -51,6 +51,7 @@ pub struct Accounting {
     pub minor_faults: u64,
     pub major_faults: u64,
     pub max_rss_kib: u64,
+    pub io: Io,
 }
 
 impl Accounting {
@@ -66,6 +67,7 @@ impl Accounting {
             minor_faults: task.minor_faults.load(Ordering::Relaxed),
             major_faults: task.major_faults.load(Ordering::Relaxed),
             max_rss_kib: 0,
+            io: task.io.sums(),
         }
     }
 
@@ -78,6 +80,7 @@ impl Accounting {
         self.minor_faults += other.minor_faults;
         self.major_faults += other.major_faults;
         self.max_rss_kib = self.max_rss_kib.max(other.max_rss_kib);
+        self.io.add(&other.io);
     }
 
     /// As getrusage(2) tells it.

@@ -1,6 +1,6 @@
 //! One thread.
 
-use super::{Cred, Pid, ThreadGroup};
+use super::{Cred, IoCounts, Pid, ThreadGroup};
 use crate::error::Result;
 use crate::mm::Mm;
 use crate::sched::{self, Entity};
@@ -123,6 +123,7 @@ pub struct Task {
     pub start_ns: u64,
     pub minor_faults: AtomicU64,
     pub major_faults: AtomicU64,
+    pub io: IoCounts,
     pub timer_slack_ns: AtomicU64,
     /// What a task goes back to: its parent's at the fork.
     pub default_slack_ns: AtomicU64,
@@ -204,6 +205,7 @@ impl Task {
             start_ns: crate::time::monotonic_ns(),
             minor_faults: AtomicU64::new(0),
             major_faults: AtomicU64::new(0),
+            io: IoCounts::default(),
             timer_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
             default_slack_ns: AtomicU64::new(INITIAL_SLACK_NS),
             mce_policy: AtomicU32::new(abi::task::PR_MCE_KILL_DEFAULT as u32),

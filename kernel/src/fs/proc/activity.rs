@@ -25,10 +25,11 @@ fn may_trace(task: &Task) -> Result<()> {
 pub(super) fn syscall(task: &Arc<Task>) -> Result<Vec<u8>> {
     may_trace(task)?;
     let parked = matches!(task.sched.run_state(), RunState::Parked { .. });
+    let own = std::ptr::eq(&**task, &*current()?);
     let words = task.syscall_words.each_ref().map(|word| word.load(Relaxed));
     let text = match task.in_syscall.load(Relaxed) {
         _ if task.has_left() => "-1 0x0 0x0\n".into(),
-        _ if !parked => "running\n".into(),
+        _ if !parked && !own => "running\n".into(),
         // In a fault, or held on its way into guest code: what it did before tells nothing.
         u64::MAX => "-1 0x0 0x0\n".into(),
         nr => {
@@ -50,6 +51,21 @@ pub(super) fn stack(task: &Arc<Task>) -> Result<Vec<u8>> {
     }
     may_trace(task)?;
     Ok(sysrq::stack(task))
+}
+
+/// fs/proc/base.c:do_io_accounting(), of the process with its ended threads or of a thread alone.
+pub(super) fn io(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
+    may_look(task)?;
+    let io = if process && !task.group.is_zombie() {
+        task.group.accounting().io
+    } else {
+        task.io.sums()
+    };
+    let text = format!(
+        "rchar: {}\nwchar: {}\nsyscr: {}\nsyscw: {}\nread_bytes: {}\nwrite_bytes: {}\ncancelled_write_bytes: 0\n",
+        io.read, io.written, io.reads, io.writes, io.stored_read, io.stored_dirtied
+    );
+    Ok(text.into_bytes())
 }
 
 pub(super) fn schedstat(task: &Arc<Task>) -> Result<Vec<u8>> {
@@ -101,7 +117,8 @@ pub(super) fn timers(task: Weak<Task>) -> Node {
         let task = task.clone();
         Ok(Box::new(move || {
             let timers = alive(&task)?.group.timers.posix.all();
-            let texts = timers.iter().map(|timer| timer.show().into_bytes());
+            // The newest first, as in the list that Linux puts them in front of.
+            let texts = timers.iter().rev().map(|timer| timer.show().into_bytes());
             Ok(texts.flatten().collect())
         }) as Read)
     })

@@ -305,6 +305,10 @@ impl Directory for MapFiles {
             .collect())
     }
 
+    fn no_create(&self) -> Errno {
+        Errno::ENOENT
+    }
+
     /// The same addresses may be another file by now.
     fn still(&self, _name: &[u8]) -> bool {
         false

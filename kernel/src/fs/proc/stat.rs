@@ -4,7 +4,7 @@ use super::global::ticks;
 use crate::error::Result;
 use crate::mm::MemoryCounts;
 use crate::sched::RunState;
-use crate::task::Task;
+use crate::task::{Task, exit};
 use abi::sched::{SCHED_FIFO, SCHED_RR};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -65,6 +65,11 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
     });
     let mm = task.mm();
     let sizes = mm.as_ref().map(|mm| mm.memory_counts()).unwrap_or_default();
+    let whole = process || group.live_threads() == 1;
+    let host_faults = match &mm {
+        Some(mm) if whole => exit::host_faults(group, mm),
+        _ => 0,
+    };
     let layout = mm.as_ref().map(|mm| mm.layout()).unwrap_or_default();
     let start = ticks(task.start_ns.saturating_sub(crate::boot::start_ns()));
     let (pending, blocked) = {
@@ -80,7 +85,7 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
          {} {} {} 0 0 {pending} {blocked} {ignored} {caught} 0 0 0 {} {} {} {} 0 0 0 {} {} {} {} {} {} {} {exit}\n",
         state(task).0,
         group.ppid(),
-        dead.minor_faults + sum(|t| t.minor_faults.load(Relaxed)),
+        dead.minor_faults + sum(|t| t.minor_faults.load(Relaxed)) + host_faults,
         children.minor_faults,
         dead.major_faults + sum(|t| t.major_faults.load(Relaxed)),
         children.major_faults,

@@ -142,17 +142,6 @@ impl TaskDir {
         Node::text(move || text(&alive(&task)?))
     }
 
-    /// A text for those who may look into the task.
-    fn private(&self, text: Text) -> Node {
-        let task = self.task.clone();
-        Node::text(move || {
-            let task = alive(&task)?;
-            may_look(&task)?;
-            text(&task)
-        })
-        .mode(0o400)
-    }
-
     /// A text about the mounts that the task sees when the file is opened. EINVAL when it has ended.
     fn mounts(&self, text: fn(&Path) -> Vec<u8>) -> Node {
         let task = self.task.clone();
@@ -208,9 +197,7 @@ impl TaskDir {
             b"mountinfo" => self
                 .mounts(vfs::mount_text::mountinfo)
                 .changing(vfs::mount::watch),
-            b"mountstats" if self.process => {
-                self.mounts(vfs::mount_text::mountstats).mode(0o400)
-            }
+            b"mountstats" if self.process => self.mounts(vfs::mount_text::mountstats).mode(0o400),
             b"cwd" => self.place(|task| Ok(task.fs().cwd())),
             b"root" => self.place(|task| Ok(task.fs().root())),
             b"exe" => self.place(exe),
@@ -220,13 +207,16 @@ impl TaskDir {
             b"task" if self.process => Node::dir(Threads { task: weak() }),
             b"children" if !self.process => self.text(children),
             b"cgroup" => Node::fixed("0::/\n"),
-            b"io" => self.private(|_| {
-                Ok(b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec())
-            }),
+            b"io" => {
+                let process = self.process;
+                let task = weak();
+                let node = Node::text(move || activity::io(&alive(&task)?, process));
+                node.mode(0o400)
+            }
             b"loginuid" => knobs::login_uid(weak()),
-            b"sessionid" => self.text(|task| {
-                Ok(task.group.login.1.load(Relaxed).to_string().into_bytes())
-            }),
+            b"sessionid" => {
+                self.text(|task| Ok(task.group.login.1.load(Relaxed).to_string().into_bytes()))
+            }
             b"uid_map" | b"gid_map" | b"projid_map" => knobs::id_map(),
             b"setgroups" => knobs::setgroups(),
             b"coredump_filter" if self.process => knobs::coredump_filter(weak()),

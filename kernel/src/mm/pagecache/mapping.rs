@@ -381,7 +381,11 @@ impl Mapping {
 
     /// Adds to the dirty pages of a file that has a source.
     pub(super) fn note_dirty(&self, state: &mut State, pages: Range<u64>) {
-        accounting::dirtied(state.dirty.insert(pages));
+        let more = state.dirty.insert(pages);
+        accounting::dirtied(more);
+        if let Some(task) = crate::sched::try_current() {
+            task.io.note_stored_dirtied(more * PAGE);
+        }
         if state.dirtied_ns == 0 && !state.dirty.is_empty() {
             state.dirtied_ns = crate::time::monotonic_ns().max(1);
             state.keeper = self.source.as_ref().and_then(Weak::upgrade);

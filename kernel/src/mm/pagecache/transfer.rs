@@ -271,6 +271,7 @@ impl Mapping {
             let start = gap.start * PAGE;
             let end = (gap.end * PAGE).min(self.size());
             let filled = if start < end {
+                note_read(end - start);
                 source.fill(start, end - start, base + start)
             } else {
                 Ok(())
@@ -295,6 +296,7 @@ impl Mapping {
             return Ok(false);
         }
         if len > 0 {
+            note_read(len);
             source?.fill(start, len, cache_offset)?;
         }
         Ok(true)
@@ -336,5 +338,12 @@ impl Mapping {
             .last()
             .unwrap_or(miss.start);
         start..limit(state, miss.start, end).max(miss.start + 1)
+    }
+}
+
+/// Bytes that the calling task reads from where a file is kept.
+fn note_read(bytes: u64) {
+    if let Some(task) = crate::sched::try_current() {
+        task.io.note_stored_read(bytes);
     }
 }

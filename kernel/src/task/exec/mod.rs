@@ -331,6 +331,9 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64, guarded: bool) -> Result<
         let state = ThreadState { regs, xstate: None };
         let (mm, guest) = Mm::with_image(&loaded.image, &state)?;
         drop(std::mem::replace(&mut cx.guest, guest));
+        mm.owner.store(task.pid(), Relaxed);
+        let faults = exit::host_faults(&task.group, &old);
+        task.group.inner.lock().dead_threads.minor_faults += faults;
         drop(task.set_mm(Some(mm)));
     } else {
         old.replace(&loaded.image)?;
