@@ -146,10 +146,56 @@ fn rate(a: Pair, b: Pair) -> u64 {
         .unwrap_or(0) as u64
 }
 
-fn line(v: &Vvar, tsc: u64) -> u64 {
-    let d = tsc.saturating_sub(v.base_tsc.load(Ordering::Relaxed));
-    let ns = (d as u128 * v.mult.load(Ordering::Relaxed) as u128) >> 32;
-    v.base_ns.load(Ordering::Relaxed) + ns as u64
+/// A line through a pair, with a slope in nanoseconds a tick, 32.32 fixed point.
+#[derive(Clone, Copy)]
+struct Line {
+    base: Pair,
+    mult: u64,
+}
+
+impl Line {
+    fn of(v: &Vvar) -> Line {
+        Line {
+            base: Pair {
+                tsc: v.base_tsc.load(Ordering::Relaxed),
+                ns: v.base_ns.load(Ordering::Relaxed),
+            },
+            mult: v.mult.load(Ordering::Relaxed),
+        }
+    }
+
+    fn put(&self, v: &Vvar) {
+        v.base_tsc.store(self.base.tsc, Ordering::Relaxed);
+        v.base_ns.store(self.base.ns, Ordering::Relaxed);
+        v.mult.store(self.mult, Ordering::Relaxed);
+    }
+
+    fn at(&self, tsc: u64) -> u64 {
+        let ticks = tsc.saturating_sub(self.base.tsc);
+        self.base.ns + ((ticks as u128 * self.mult as u128) >> 32) as u64
+    }
+
+    /// The line from `tsc` on that makes up for the error seen at `seen`, somewhat earlier, in a second: at most one part in
+    /// a hundred faster or slower; a jump of the host is followed at once if it is ahead. `measured`: the host's slope.
+    /// It begins no lower than this one is by then, however late that is.
+    fn bent(&self, seen: Pair, measured: u64, tsc: u64) -> Line {
+        let here = self.at(tsc);
+        let error = seen.ns as i64 - self.at(seen.tsc) as i64;
+        let (ns, bend) = if error > 10_000_000 {
+            let host = Line {
+                base: seen,
+                mult: measured,
+            };
+            (here.max(host.at(tsc)), 0)
+        } else {
+            (here, error.clamp(-10_000_000, 10_000_000))
+        };
+        let mult = measured as i128 + measured as i128 * bend as i128 / 1_000_000_000;
+        Line {
+            base: Pair { tsc, ns },
+            mult: mult as u64,
+        }
+    }
 }
 
 /// Bends the line towards the host's clock. Called about twice a second.
@@ -165,22 +211,9 @@ pub(crate) fn follow_host() {
     if now.tsc <= v.base_tsc.load(Ordering::Relaxed) || now.ns <= first.ns {
         return;
     }
-    let here = line(v, now.tsc);
-    let error = now.ns as i64 - here as i64;
     let measured = rate(first, now);
-    // Make up for the error in a second, at most one part in a hundred faster or slower; a jump of the host is followed
-    // at once if it is ahead.
-    let (base, bend) = if error > 10_000_000 {
-        (now.ns, 0)
-    } else {
-        (here, error.clamp(-10_000_000, 10_000_000))
-    };
-    let mult = measured as i128 + measured as i128 * bend as i128 / 1_000_000_000;
-    change(v, || {
-        v.base_tsc.store(now.tsc, Ordering::Relaxed);
-        v.base_ns.store(base, Ordering::Relaxed);
-        v.mult.store(mult as u64, Ordering::Relaxed);
-    });
+    // This thread may have lost the CPU since `now`: what readers saw meanwhile counts.
+    change(v, || Line::of(v).bent(now, measured, tsc()).put(v));
     put_offsets(v);
     // Measure the rate over the last minute or so: the host's own rate is adjusted from outside.
     if now.ns - first.ns > 60_000_000_000 {
@@ -194,7 +227,8 @@ pub(crate) fn follow_host() {
 fn change(v: &Vvar, f: impl FnOnce()) {
     let seq = v.seq.load(Ordering::Relaxed);
     v.seq.store(seq.wrapping_add(1), Ordering::Relaxed);
-    fence(Ordering::Release);
+    // In full: no reader may look at the clock after `f` does and then still find the old number.
+    fence(Ordering::SeqCst);
     f();
     v.seq.store(seq.wrapping_add(2), Ordering::Release);
 }
@@ -230,7 +264,7 @@ fn read(id: usize) -> Option<u64> {
         if v.mode.load(Ordering::Relaxed) != 1 {
             return None;
         }
-        let t = line(v, tsc()) as i64 + v.offsets[id].load(Ordering::Relaxed);
+        let t = Line::of(v).at(tsc()) as i64 + v.offsets[id].load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         if seq & 1 == 0 && v.seq.load(Ordering::Relaxed) == seq {
             return Some(t as u64);
@@ -278,12 +312,11 @@ pub fn stop() {
         Ordering::Relaxed,
     );
     if let Some(v) = page() {
-        let tsc = tsc();
-        let ns = line(v, tsc);
         change(v, || {
-            v.base_tsc.store(tsc, Ordering::Relaxed);
-            v.base_ns.store(ns, Ordering::Relaxed);
-            v.mult.store(0, Ordering::Relaxed);
+            let tsc = tsc();
+            let ns = Line::of(v).at(tsc);
+            let base = Pair { tsc, ns };
+            Line { base, mult: 0 }.put(v);
         });
     }
 }
@@ -305,9 +338,8 @@ pub fn go_on() -> u64 {
             MONO.store(mono, Ordering::Relaxed);
             let real = real_offset();
             change(v, || {
-                v.base_tsc.store(now.tsc, Ordering::Relaxed);
-                v.base_ns.store(now.ns, Ordering::Relaxed);
-                v.mult.store(rate(first, now), Ordering::Relaxed);
+                let mult = rate(first, now);
+                Line { base: now, mult }.put(v);
                 set_offsets(v, real, mono);
             });
         }
@@ -390,5 +422,35 @@ mod tests {
             },
         );
         assert_eq!(rate(a, b), 1 << 31);
+    }
+
+    #[test]
+    fn a_line_bent_late_does_not_go_back() {
+        let base = Pair { tsc: 0, ns: 0 };
+        // One nanosecond a tick, but the host is slower by half.
+        let (fast, measured) = (
+            Line {
+                base,
+                mult: 1 << 32,
+            },
+            1 << 31,
+        );
+        let seen = Pair {
+            tsc: 1_000_000,
+            ns: 500_000,
+        };
+        for late in [0, 1000, 5_000_000] {
+            let tsc = seen.tsc + late;
+            let bent = fast.bent(seen, measured, tsc);
+            assert!(bent.at(tsc) >= fast.at(tsc));
+            assert!(bent.mult < measured);
+        }
+        // The host is ahead by more than it takes to follow at once.
+        let ahead = Pair {
+            ns: 50_000_000,
+            ..seen
+        };
+        let bent = fast.bent(ahead, measured, seen.tsc + 2000);
+        assert_eq!(bent.at(seen.tsc + 2000), 50_001_000);
     }
 }

@@ -44,10 +44,10 @@ impl Sleeper {
                 return err(interrupted);
             }
             if let Some(at) = deadline {
-                if at.passed() {
+                let arm = || timer::wake_at(at, self.clone());
+                if at.passed() || alarm.get_or_insert_with(arm).is_over() {
                     return Ok(None);
                 }
-                alarm.get_or_insert_with(|| timer::wake_at(at, self.clone()));
             }
             while !self.told.load(Ordering::SeqCst) && !self.task.has_signal() {
                 sched::park(true);

@@ -7,6 +7,7 @@ use super::{Lock, Rank};
 use crate::error::{Result, err};
 use crate::sched;
 use crate::time;
+use crate::time::timer::Timer;
 use crate::vfs::PollEvents;
 use abi::errno::Errno;
 use std::sync::Arc;
@@ -197,12 +198,12 @@ impl WaitQueue {
         }
         let task = sched::current();
         let _place = self.enter(task.clone(), exclusive);
-        let _alarm = deadline.map(|at| time::timer::wake_at(at, task.clone()));
+        let alarm = deadline.map(|at| time::timer::wake_at(at, task.clone()));
         loop {
             if let Some(value) = cond() {
                 return Ok(Some(value));
             }
-            if deadline.is_some_and(|at| at.passed()) {
+            if alarm.as_ref().is_some_and(Timer::is_over) {
                 return Ok(None);
             }
             if interruptible && task.has_signal() {

@@ -53,6 +53,12 @@ impl Timer {
         std::mem::forget(self);
     }
 
+    /// Whether its moment has passed, by the clock or because the callback has begun. Who sleeps for it must ask this and
+    /// not the clock alone: there is no second callback should the clock have been seen earlier here than there.
+    pub fn is_over(&self) -> bool {
+        self.deadline().passed() || !TIMERS.queue.lock().contains_key(&self.key)
+    }
+
     /// When it will run, or would have run.
     pub fn deadline(&self) -> Deadline {
         Deadline(self.key.0)

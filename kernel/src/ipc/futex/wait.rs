@@ -7,7 +7,7 @@ use crate::sched;
 use crate::sync::Deadline;
 use crate::task::Task;
 use crate::time::clock::{self, Clock};
-use crate::time::timer;
+use crate::time::timer::{self, Timer};
 use abi::errno::Errno;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) fn sleep<T>(
 ) -> Result<T> {
     let wall = timeout.is_some_and(|t| t.clock.is_wall());
     let _told = wall.then(|| clock::settings().1.enter(task.clone(), false));
-    let mut alarm = None;
+    let mut alarm: Option<Timer> = None;
     let mut armed_for = None;
     loop {
         if let Some(value) = done() {
@@ -37,7 +37,8 @@ pub(super) fn sleep<T>(
                 return err(Errno::ETIMEDOUT);
             }
             let setting = clock::settings().0;
-            if armed_for != Some(setting) {
+            // Over, but the clock isn't there yet: the host's was set back.
+            if armed_for != Some(setting) || alarm.as_ref().is_some_and(Timer::is_over) {
                 let deadline: Deadline = timeout.clock.deadline(timeout.at);
                 alarm = Some(timer::wake_at(deadline, task.clone()));
                 armed_for = Some(setting);
