@@ -95,6 +95,11 @@ pub fn this_vcpu() -> usize {
 }
 
 #[inline(never)]
+fn is_this_vcpu(index: usize) -> bool {
+    THIS.with_borrow(|this| this.as_ref().is_some_and(|(i, _)| *i == index))
+}
+
+#[inline(never)]
 fn set_current(task: Option<Arc<Task>>) {
     THIS.with_borrow_mut(|this| this.as_mut().expect("on a vCPU").1 = task);
 }
@@ -224,7 +229,7 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
     let index = choose(task);
     let cpu = &cpus()[index];
     state.run = RunState::Queued;
-    let preempts = {
+    let (alone, preempts) = {
         let mut queue = cpu.queue.lock();
         // A sleeper gets no credit for its sleep beyond half a slice: kernel/sched/fair.c:place_entity().
         state.vruntime = state
@@ -234,17 +239,19 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
         let key = (state.vruntime, queue.sequence);
         queue.tasks.insert(key, task.clone());
         cpu.queued.store(queue.tasks.len(), Ordering::SeqCst);
-        queue.running_vruntime.is_some_and(|running| {
+        let preempts = queue.running_vruntime.is_some_and(|running| {
             let elapsed = time::monotonic_ns().saturating_sub(cpu.since.load(Ordering::Relaxed));
             state.vruntime + GRANULARITY_NS < running + elapsed
-        })
+        });
+        (queue.tasks.len() == 1, preempts)
     };
     if cpu.idle.load(Ordering::SeqCst) {
         cpu.platform.kick();
     } else if preempts {
         mark_resched(index);
     }
-    if !TICKING.load(Ordering::Relaxed) && !cpu.idle.load(Ordering::SeqCst) {
+    // A vCPU that idles takes the first at once; a second one waits behind that.
+    if !TICKING.load(Ordering::SeqCst) && (!alone || !cpu.idle.load(Ordering::SeqCst)) {
         start_ticking();
     }
 }
@@ -421,7 +428,8 @@ pub fn preempt_if_needed() {
 /// Asks vCPU `index` to look at its queue before it goes on with a guest.
 pub fn mark_resched(index: usize) {
     let cpu = &cpus()[index];
-    if !cpu.resched.swap(true, Ordering::SeqCst) && cpu.platform.in_guest() {
+    // One that is on its way into a guest has looked at the mark already: only the kick stops it. The caller itself has not.
+    if !cpu.resched.swap(true, Ordering::SeqCst) && !is_this_vcpu(index) {
         cpu.platform.kick();
     }
 }
