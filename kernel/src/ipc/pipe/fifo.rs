@@ -68,26 +68,25 @@ pub fn fifo_open(path: &Path, flags: OpenFlags) -> Result<Box<dyn FileOps>> {
     if writes && !reads && nonblock && !pipe.has_readers() {
         return err(Errno::ENXIO);
     }
+    // Counted before the other side can see this one: it may then open, write and close in no time.
+    let readers_before = pipe.readers_ever.load(Ordering::SeqCst);
+    let writers_before = pipe.writers_ever.load(Ordering::SeqCst);
     let mut end = PipeEnd::new(&pipe, reads, writes);
     pipe.partner_wait.wake_all();
     if reads && !writes && !pipe.has_writers() {
         if nonblock {
             end.writers_at_open = Some(pipe.writers_ever.load(Ordering::SeqCst));
         } else {
-            wait_for(&pipe, &pipe.writers_ever, || pipe.has_writers())?;
+            wait_for(&pipe, &pipe.writers_ever, writers_before)?;
         }
     } else if writes && !reads && !pipe.has_readers() {
-        wait_for(&pipe, &pipe.readers_ever, || pipe.has_readers())?;
+        wait_for(&pipe, &pipe.readers_ever, readers_before)?;
     }
     Ok(Box::new(end))
 }
 
-/// Until one of the other side has opened, even if it closed again at once.
-fn wait_for(pipe: &Pipe, counter: &AtomicU32, there: impl Fn() -> bool) -> Result<()> {
-    let before = counter.load(Ordering::SeqCst);
-    if there() {
-        return Ok(());
-    }
+/// Until one of the other side has opened since `counter` was `before`, even if it closed again at once.
+fn wait_for(pipe: &Pipe, counter: &AtomicU32, before: u32) -> Result<()> {
     pipe.partner_wait
         .wait_until(|| (counter.load(Ordering::SeqCst) != before).then_some(()))
 }
