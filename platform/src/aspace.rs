@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::small::Small;
 use crate::sys::{self, Dir};
 use crate::thread::Left;
-use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, vcpu};
+use crate::{GuestThread, MapOp, OpError, Prot, TASK_SIZE, ThreadState, beside, vcpu};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -314,6 +314,7 @@ impl AddressSpace {
             if want == 0 {
                 return done;
             }
+            beside::note_copy(want);
             // SAFETY: passed on from the caller.
             let n = unsafe { sys::vm_copy(dir, self.0.pid, &l, &r) };
             done += n;
@@ -413,6 +414,7 @@ impl Space {
         if len == 0 {
             return 0;
         }
+        beside::note_copy(len);
         let remote = [libc::iovec {
             iov_base: addr as *mut _,
             iov_len: len,

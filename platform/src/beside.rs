@@ -1,11 +1,11 @@
 //! Answers from the CPU beside. Guest thread and vCPU share a host CPU, since a hand-off across CPUs that has to wake the other
-//! side is dear; but what costs most of a system call then is the host's two context switches. So while one guest thread
-//! makes call after call, its vCPU's host thread moves to a host CPU that idles, and each waits for the other awake, for
-//! some 50 microseconds at most. It comes home when the guest computes for longer, when the task blocks, and when somebody
-//! else wants that CPU.
+//! side is dear; but what costs most of a system call then is the host's two context switches. So while guest threads
+//! make call after call, their vCPU's host thread moves to a host CPU that idles, and each waits for the other awake. It comes
+//! home when the guest computes for longer than that pays, when nothing is to run, and when somebody else wants that CPU.
 
 use crate::frame::Area;
 use crate::sys;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,14 +23,25 @@ pub enum Spin {
     Always,
 }
 
-/// How long each side waits for the other awake.
+/// How long the vCPU waits awake in any case; about what it costs to go home and come back.
 const PATIENCE: Duration = Duration::from_micros(50);
-/// Traps of one thread in a row after which its vCPU leaves home: least and most. Moving there and back costs what some 15
+/// What each answer from beside saves. What a stay has saved it may spend on waiting for longer, up to `LONGEST_WAIT`.
+const SAVED: Duration = Duration::from_micros(3);
+const LONGEST_WAIT: Duration = Duration::from_micros(500);
+/// How long guest threads wait for an answer awake: on a CPU that nobody else of the machine has work for.
+const GUEST_PATIENCE: Duration = Duration::from_micros(200);
+/// How often the wait looks whether another vCPU wants the CPU, in spin-loop hints.
+const GLANCE: u32 = 64;
+/// Traps since it last idled after which a vCPU leaves home: least and most. Moving there and back costs what some 15
 /// traps gain.
 const LEAST: u32 = 8;
 const MOST: u32 = 4096;
 /// Traps answered beside from which on it was worth it.
 const WORTH: u32 = 16;
+/// Copies from or to guest memory of this size, in bytes, are made faster at home, where the guests' CPU has the data in its cache:
+/// so many traps with one, more than without, and it comes home.
+const BULK: usize = 16 << 10;
+const MANY: u32 = 4;
 /// How often it looks whether the CPU is wanted, in traps.
 const LOOK: u32 = 64;
 /// Time without the CPU, while it could have run, that tells of somebody else on it.
@@ -39,6 +50,25 @@ const CROWDED: Duration = Duration::from_micros(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 const GOOD: u32 = 5000;
+
+thread_local! {
+    /// A copy of `BULK` bytes was made since the last trap.
+    static BULKY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Guest memory of `len` bytes was copied. Never inlined: fibers move between host threads.
+#[inline(never)]
+pub fn note_copy(len: usize) {
+    if len >= BULK {
+        BULKY.set(true);
+    }
+}
+
+/// Whether that was so.
+#[inline(never)]
+fn take_note() -> bool {
+    BULKY.take()
+}
 
 /// The host CPUs of a machine, and how many of its vCPUs want each: at home and not idle, or away there.
 pub struct Claims {
@@ -88,21 +118,36 @@ impl Claims {
 /// [`Beside::move_home`] is for that thread.
 pub struct Beside {
     spin: Spin,
-    /// Traps of the same thread in a row, at home; answered there, away.
+    /// Traps since it came or idled, at home; answered there, away.
     streak: AtomicU32,
+    /// Of these, traps in a row of the thread that runs.
+    turns: AtomicU32,
     /// The streak that sends it away.
     needed: AtomicU32,
-    /// Spin-loop hints that one side waits for the other.
-    patience: u32,
+    /// Traps with bulky copies lately.
+    bulky: AtomicU32,
+    /// Spin-loop hints that stand for the times above.
+    pauses: Pauses,
+    /// Hints that this stay has saved and not spent.
+    saved: AtomicU32,
     away: AtomicBool,
     /// The CPU it is at.
     at: Arc<AtomicUsize>,
     stay: Mutex<Stay>,
 }
 
+#[derive(Default)]
+struct Pauses {
+    patience: u32,
+    saved: u32,
+    longest: u32,
+    guest: u32,
+}
+
 struct Stay {
-    /// Whose traps are counted.
+    /// The thread that runs, and the one before it until that was sent to sleep.
     guest: Option<Area>,
+    left: Option<Area>,
     /// Not away before this, and how long that was set for.
     not_before: Option<Instant>,
     pause: Duration,
@@ -117,16 +162,20 @@ impl Beside {
         Beside {
             spin,
             streak: AtomicU32::new(0),
+            turns: AtomicU32::new(0),
+            bulky: AtomicU32::new(0),
             needed: AtomicU32::new(if spin == Spin::Always { 1 } else { LEAST }),
-            patience: if spin == Spin::Off {
-                0
+            pauses: if spin == Spin::Off {
+                Pauses::default()
             } else {
-                pauses(PATIENCE)
+                Pauses::measure()
             },
+            saved: AtomicU32::new(0),
             away: AtomicBool::new(false),
             at: Arc::new(AtomicUsize::new(home)),
             stay: Mutex::new(Stay {
                 guest: None,
+                left: None,
                 not_before: None,
                 pause: FIRST_PAUSE,
                 nth: 0,
@@ -156,21 +205,39 @@ impl Beside {
     /// Before the guest thread in `area` runs (`same`: the one that trapped last): comes home if staying makes no sense.
     #[inline]
     pub fn before_run(&self, home: usize, claims: &Claims, area: &Area, same: bool) {
-        if self.patience == 0 {
+        if self.pauses.patience == 0 {
             return;
         }
         let streak = self.streak.load(Ordering::Relaxed);
-        if !same {
-            self.come_home(home, claims);
-            self.streak.store(0, Ordering::Relaxed);
+        self.streak.store(streak.wrapping_add(1), Ordering::Relaxed);
+        let turns = if same {
+            self.turns.load(Ordering::Relaxed).saturating_add(1)
+        } else {
+            0
+        };
+        self.turns.store(turns, Ordering::Relaxed);
+        let bulky = take_note();
+        if !self.is_away() {
+            area.set_patience(0);
+            if bulky && self.spin == Spin::Auto {
+                self.streak.store(0, Ordering::Relaxed);
+            }
             return;
         }
-        self.streak.store(streak + 1, Ordering::Relaxed);
-        if !self.is_away() {
-            return;
+        let lately = self.bulky.load(Ordering::Relaxed);
+        let lately = if bulky {
+            lately + 1
+        } else {
+            lately.saturating_sub(1)
+        };
+        self.bulky.store(lately, Ordering::Relaxed);
+        area.set_patience(self.pauses.guest);
+        if !same {
+            let mut stay = self.stay.lock().unwrap();
+            stay.left = stay.guest.replace(*area);
         }
         // The first answers find it asleep: it didn't know yet.
-        if streak > 2 && area.sleeps() {
+        if turns > 2 && area.sleeps() || lately > MANY && self.spin == Spin::Auto {
             self.come_home(home, claims);
         } else if streak.is_multiple_of(LOOK) && self.spin == Spin::Auto && self.crowded(claims) {
             self.stay_at_home();
@@ -181,10 +248,17 @@ impl Beside {
     /// After the guest thread in `area` got its answer: goes away if that pays.
     #[inline]
     pub fn after_reply(&self, home: usize, claims: &Claims, area: &Area) {
-        if self.patience != 0
-            && self.streak.load(Ordering::Relaxed) >= self.needed.load(Ordering::Relaxed)
-            && !self.is_away()
-        {
+        if self.pauses.patience == 0 {
+            return;
+        }
+        if self.is_away() {
+            // Only now: so the guests' CPU goes from one to the other without idling, or an interrupt from here.
+            if self.turns.load(Ordering::Relaxed) == 0
+                && let Some(left) = self.stay.lock().unwrap().left.take()
+            {
+                left.let_sleep();
+            }
+        } else if self.streak.load(Ordering::Relaxed) >= self.needed.load(Ordering::Relaxed) {
             self.go(home, claims, area);
         }
     }
@@ -195,18 +269,39 @@ impl Beside {
         if !self.is_away() {
             return;
         }
-        for _ in 0..self.patience {
+        let (patience, saved) = (self.pauses.patience, self.saved.load(Ordering::Relaxed));
+        for n in 0..patience + saved {
             match word.load(Ordering::Acquire) {
                 state::GUEST | state::GUEST_WAITED => std::hint::spin_loop(),
-                _ => return,
+                _ => {
+                    let spent = n.saturating_sub(patience);
+                    let left = (saved - spent + self.pauses.saved).min(self.pauses.longest);
+                    self.saved.store(left, Ordering::Relaxed);
+                    return;
+                }
+            }
+            if n % GLANCE == GLANCE - 1
+                && self.spin == Spin::Auto
+                && claims.contested(self.at.load(Ordering::Relaxed))
+            {
+                break;
             }
         }
         self.come_home(home, claims);
     }
 
+    /// Nothing is to run.
+    pub fn idle(&self, home: usize, claims: &Claims) {
+        self.come_home(home, claims);
+        self.streak.store(0, Ordering::Relaxed);
+    }
+
     #[cold]
     fn go(&self, home: usize, claims: &Claims, area: &Area) {
         self.streak.store(0, Ordering::Relaxed);
+        self.turns.store(0, Ordering::Relaxed);
+        self.saved.store(0, Ordering::Relaxed);
+        self.bulky.store(0, Ordering::Relaxed);
         let mut stay = self.stay.lock().unwrap();
         let start = Instant::now();
         if self.spin == Spin::Auto && stay.not_before.is_some_and(|t| start < t) {
@@ -223,7 +318,7 @@ impl Beside {
         }
         self.at.store(cpu, Ordering::Relaxed);
         self.away.store(true, Ordering::Relaxed);
-        area.set_patience(self.patience);
+        area.set_patience(self.pauses.guest);
         stay.guest = Some(*area);
         stay.last = Sample::take();
         let late = start.elapsed() > CROWDED;
@@ -240,7 +335,7 @@ impl Beside {
             return;
         }
         let mut stay = self.stay.lock().unwrap();
-        if let Some(area) = stay.guest.take() {
+        for area in [stay.guest.take(), stay.left.take()].into_iter().flatten() {
             area.set_patience(0);
             area.let_sleep();
         }
@@ -305,16 +400,26 @@ impl Sample {
     }
 }
 
-/// How many spin-loop hints fill a time.
-fn pauses(time: Duration) -> u32 {
-    const SAMPLE: u32 = 1000;
-    let once = || {
-        let start = Instant::now();
-        (0..SAMPLE).for_each(|_| std::hint::spin_loop());
-        start.elapsed()
-    };
-    let sample = (0..3).map(|_| once()).min().unwrap_or(time);
-    (time.as_nanos() * u128::from(SAMPLE) / sample.as_nanos().max(1)).min(1 << 20) as u32
+impl Pauses {
+    /// Measures how long a spin-loop hint takes.
+    fn measure() -> Pauses {
+        const SAMPLE: u32 = 1000;
+        let once = || {
+            let start = Instant::now();
+            (0..SAMPLE).for_each(|_| std::hint::spin_loop());
+            start.elapsed()
+        };
+        let sample = (0..3).map(|_| once()).min().unwrap_or_default();
+        let sample = sample.as_nanos().max(1);
+        let count =
+            |time: Duration| (time.as_nanos() * u128::from(SAMPLE) / sample).min(1 << 24) as u32;
+        Pauses {
+            patience: count(PATIENCE).max(1),
+            saved: count(SAVED),
+            longest: count(LONGEST_WAIT),
+            guest: count(GUEST_PATIENCE),
+        }
+    }
 }
 
 #[cfg(test)]

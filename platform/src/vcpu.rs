@@ -127,7 +127,7 @@ impl Vcpu {
         if let Some(m) = self.machine.upgrade() {
             m.reap();
         }
-        self.beside.come_home(self.host_cpu(), &self.claims);
+        self.beside.idle(self.host_cpu(), &self.claims);
         self.drop_claim();
         let mut word = self.word.fetch_or(IDLE, Ordering::AcqRel) | IDLE;
         while word & PENDING == 0 {
