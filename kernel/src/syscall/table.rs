@@ -154,7 +154,7 @@ const PATH: &[Row] = rows! {
     SYS_INOTIFY_RM_WATCH => super::inotify::inotify_rm_watch, Full;
     SYS_MEMFD_CREATE => super::xattr::memfd_create, Partial, "no huge pages";
     SYS_NAME_TO_HANDLE_AT => super::xattr::name_to_handle_at, Partial, "no file system gives handles";
-    SYS_MOUNT => super::mount::mount, Partial, "all mounts are private";
+    SYS_MOUNT => super::mount::mount, Partial, "no sync, dirsync and lazytime";
     SYS_UMOUNT2 => super::mount::umount2, Full;
     SYS_PIVOT_ROOT => super::mount::pivot_root, Full;
 };

@@ -26,6 +26,7 @@ mod pagefile;
 mod path;
 pub mod perm;
 mod poll;
+mod propagation;
 mod registry;
 pub mod remove;
 mod rw;

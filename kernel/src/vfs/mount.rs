@@ -2,6 +2,7 @@
 //!
 //! The table is under one short lock (rank MOUNT); a walk asks it only at dentries that are mount points.
 
+use super::propagation::Propagation;
 use super::{Dentry, FileSystem, Path};
 use crate::error::{Result, err};
 use crate::sync::{Lock, Rank, RwLock, WaitQueue};
@@ -95,6 +96,7 @@ pub struct Mount {
     writers: AtomicUsize,
     /// First column of /proc/mounts.
     pub source: String,
+    pub propagation: Propagation,
 }
 
 #[derive(Default)]
@@ -134,6 +136,7 @@ impl Mount {
             expiring: AtomicU32::new(0),
             writers: AtomicUsize::new(0),
             source: source.into(),
+            propagation: Propagation::default(),
         })
     }
 
@@ -323,6 +326,18 @@ pub fn attach(mount: &Arc<Mount>, at: &Path) -> Result<()> {
     drop(table);
     changed();
     Ok(())
+}
+
+/// Attaches `mount` on `at`, below what is there: that is on top of it then (fs/namespace.c:mnt_change_mountpoint()).
+pub fn attach_beneath(mount: &Arc<Mount>, at: &Path) -> Result<()> {
+    let Some(upper) = mounted_on(at) else {
+        return attach(mount, at);
+    };
+    let mut inner = mount.root_path();
+    follow_mounts(&mut inner);
+    detach(&upper);
+    attach(mount, at)?;
+    attach(&upper, &inner)
 }
 
 /// Takes `mount` out of the tree. What is below it keeps hanging on it.

@@ -1,7 +1,7 @@
 //! The mount tree as text: /proc/pid/mounts and mountinfo (fs/proc_namespace.c).
 
 use super::mount::{self, Mount};
-use super::{Path, Reach, path_names};
+use super::{Path, Reach, path_names, propagation};
 use abi::fs::{major, minor};
 use abi::mount::MountFlags;
 use std::sync::Arc;
@@ -99,7 +99,9 @@ pub fn mountstats(root: &Path) -> Vec<u8> {
 /// /proc/pid/mountinfo for a task whose root is `root`.
 pub fn mountinfo(root: &Path) -> Vec<u8> {
     let mut out = Vec::new();
-    for (mount, place) in visible(root) {
+    let visible = visible(root);
+    let seen: Vec<_> = visible.iter().map(|(mount, _)| mount.clone()).collect();
+    for (mount, place) in visible {
         let parent = mount.parent().map_or(mount.id, |p| p.id);
         let dev = mount.fs.dev();
         out.extend_from_slice(
@@ -110,9 +112,10 @@ pub fn mountinfo(root: &Path) -> Vec<u8> {
         out.extend(escaped(&place));
         let read_only = mount.flags().contains(MountFlags::MS_RDONLY);
         let own = format!(
-            " {}{} - {} ",
+            " {}{}{} - {} ",
             mode(read_only),
             mount_options(&mount),
+            propagation::fields(&mount, &seen),
             mount.fs.name()
         );
         out.extend_from_slice(own.as_bytes());

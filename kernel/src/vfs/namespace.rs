@@ -1,15 +1,28 @@
 //! Changing the mount tree: mount, bind, move, remount, unmount, pivot_root (fs/namespace.c). Callers have checked
-//! CAP_SYS_ADMIN. Every mount is private: nothing propagates.
+//! CAP_SYS_ADMIN.
+//!
+//! Whoever changes the tree holds `TREE` (Linux's namespace_sem).
 
 use super::mount::{self, Mount, PER_MOUNT, Superblock};
+use super::propagation::{self, Kin};
 use super::{InodeKind, Path, filesystem_type};
 use crate::error::{Result, err};
-use crate::sync::{Lock, Rank};
+use crate::sched;
+use crate::sync::{Lock, Mutex, MutexGuard, Rank};
 use crate::task::{FsPaths, pids};
 use abi::errno::Errno;
 use abi::mount::{MountFlags, UmountFlags};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+static TREE: LazyLock<Mutex<()>> = LazyLock::new(|| Mutex::new(()));
+
+/// Mounts in all (fs.mount-max).
+const MOUNT_MAX: usize = 100_000;
+
+pub(super) fn lock_tree() -> MutexGuard<'static, ()> {
+    TREE.lock()
+}
 
 /// The flags of a new mount: relatime unless access times are asked for otherwise (fs/namespace.c:path_mount()).
 fn mount_flags(flags: MountFlags) -> MountFlags {
@@ -35,16 +48,44 @@ fn check_kinds(root: &Path, at: &Path) -> Result<()> {
     }
 }
 
-/// Attaches on the topmost mount at `at`.
-fn attach_on_top(new: &Arc<Mount>, at: &Path) -> Result<()> {
+/// Attaches `new` with what is below it on the topmost mount at `at`, and copies of it wherever that propagates
+/// (fs/namespace.c:attach_recursive_mnt()). ENOSPC.
+pub(super) fn attach_on_top(new: &Arc<Mount>, at: &Path) -> Result<()> {
     let mut at = at.clone();
-    loop {
-        mount::follow_mounts(&mut at);
-        match mount::attach(new, &at) {
-            Err(e) if e == Errno::EBUSY => continue,
-            other => return other,
+    mount::follow_mounts(&mut at);
+    attach_tree(new, &at, false)
+}
+
+/// As [`attach_on_top`] right on `at`; `beneath`: below what is there.
+pub(super) fn attach_tree(new: &Arc<Mount>, at: &Path, beneath: bool) -> Result<()> {
+    let tree = mount::subtree(new);
+    let mut copies: Vec<(Arc<Mount>, Path)> = Vec::new();
+    if at.mount.propagation.is_shared() {
+        let receivers = propagation::receivers(&at.mount, &at.dentry);
+        if mount::mounts().len() + tree.len() * (receivers.len() + 1) > MOUNT_MAX {
+            return err(Errno::ENOSPC);
+        }
+        tree.iter().for_each(propagation::share);
+        for receiver in receivers {
+            let original = receiver.from.map_or(new, |i| &copies[i].0);
+            let top = copy(original, &original.root_path(), receiver.kin);
+            copy_below(&original.root_path(), &top, receiver.kin, true)?;
+            let at = Path {
+                mount: receiver.mount,
+                dentry: at.dentry.clone(),
+            };
+            copies.push((top, at));
         }
     }
+    if beneath {
+        mount::attach_beneath(new, at)?;
+    } else {
+        mount::attach(new, at)?;
+    }
+    for (top, at) in &copies {
+        mount::attach_beneath(top, at)?;
+    }
+    Ok(())
 }
 
 /// Mounts a new file system of type `kind` on `at`. ENODEV, EBUSY, ENOTDIR, the file system's errors.
@@ -60,6 +101,7 @@ pub fn mount_new(
         return err(Errno::ENOENT);
     }
     let fs = (kind.construct)(source, data, flags)?;
+    let _turn = lock_tree();
     let superblock = Superblock::of(fs, flags.contains(MountFlags::MS_RDONLY));
     let shown = if source.is_empty() {
         "none".into()
@@ -80,18 +122,25 @@ pub fn mount_new(
     Ok(new)
 }
 
-fn copy(old: &Arc<Mount>, root: &Path) -> Arc<Mount> {
-    Mount::new(
+fn copy(old: &Arc<Mount>, root: &Path, kin: Kin) -> Arc<Mount> {
+    let new = Mount::new(
         old.superblock().clone(),
         root.dentry.clone(),
         old.flags(),
         &old.source,
-    )
+    );
+    propagation::inherit(old, &new, kin);
+    new
 }
 
-/// Copies the mounts below `from` to the same places below `top`, which is its copy. All pairs of old and new, with
-/// that of the top first.
-fn copy_below(from: &Path, top: &Arc<Mount>) -> Result<Vec<(Arc<Mount>, Arc<Mount>)>> {
+/// Copies the mounts below `from` to the same places below `top`, which is its copy, those that are unbindable only with
+/// `all`. All pairs of old and new, with that of the top first.
+fn copy_below(
+    from: &Path,
+    top: &Arc<Mount>,
+    kin: Kin,
+    all: bool,
+) -> Result<Vec<(Arc<Mount>, Arc<Mount>)>> {
     let mut pairs = vec![(from.mount.clone(), top.clone())];
     let mut next = 0;
     while next < pairs.len() {
@@ -104,7 +153,10 @@ fn copy_below(from: &Path, top: &Arc<Mount>) -> Result<Vec<(Arc<Mount>, Arc<Moun
             if Arc::ptr_eq(&old, &from.mount) && !from.dentry.is_ancestor_of(&place.dentry) {
                 continue;
             }
-            let twin = copy(&child, &child.root_path());
+            if !all && child.propagation.is_unbindable() {
+                continue;
+            }
+            let twin = copy(&child, &child.root_path(), kin);
             let at = Path {
                 mount: new.clone(),
                 dentry: place.dentry,
@@ -128,22 +180,25 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 impl MountNamespace {
     /// Copies the tree that `paths` lie in and moves them there. EINVAL when their root is not attached.
     pub fn unshare(paths: &mut FsPaths) -> Result<()> {
+        let turn = lock_tree();
         let top = top_of(&paths.root.mount);
         if !top.is_attached() {
             return err(Errno::EINVAL);
         }
-        let root = copy(&top, &top.root_path());
+        let root = copy(&top, &top.root_path(), Kin::Same);
         mount::add_root(&root);
         let namespace = Arc::new(MountNamespace {
             root: Lock::new(Rank::LEAF, root.clone()),
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
         });
-        let pairs = copy_below(&top.root_path(), &root)?;
+        let pairs = copy_below(&top.root_path(), &root, Kin::Same, true)?;
         for path in [&mut paths.root, &mut paths.cwd] {
             if let Some((_, new)) = pairs.iter().find(|(old, _)| Arc::ptr_eq(old, &path.mount)) {
                 path.mount = new.clone();
             }
         }
+        // The old one may go with this, and takes its turn for that.
+        drop(turn);
         paths.mounts = Some(namespace);
         Ok(())
     }
@@ -169,11 +224,17 @@ impl MountNamespace {
 
 impl Drop for MountNamespace {
     fn drop(&mut self) {
+        let _turn = sched::in_task().then(lock_tree);
         let root = self.root.lock().clone();
-        let top = top_of(&root);
-        for mount in mount::subtree(&top).iter().rev() {
-            mount::detach(mount);
-        }
+        take_apart(&top_of(&root));
+    }
+}
+
+/// Detaches `top` and what is below it, without a word to others: fs/namespace.c:umount_tree().
+pub(super) fn take_apart(top: &Arc<Mount>) {
+    for mount in mount::subtree(top).iter().rev() {
+        propagation::change(mount, MountFlags::MS_PRIVATE);
+        mount::detach(mount);
     }
 }
 
@@ -187,24 +248,30 @@ fn top_of(mount: &Arc<Mount>) -> Arc<Mount> {
 
 /// Shows what is at `from` also on `at`; `recursive`: with what is mounted below.
 pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
-    if !from.mount.is_attached() || !at.mount.is_attached() {
+    let _turn = lock_tree();
+    if !at.mount.is_attached() {
         return err(Errno::EINVAL);
     }
-    check_kinds(from, at)?;
-    let top = copy(&from.mount, from);
-    // The copies below are attached before the top is, so that nobody sees half of them.
-    let pairs = if recursive {
-        copy_below(from, &top)?
-    } else {
-        vec![(from.mount.clone(), top.clone())]
-    };
-    let attached = attach_on_top(&top, at);
+    let top = copy_tree(from, recursive)?;
+    let attached = check_kinds(from, at).and_then(|()| attach_on_top(&top, at));
     if attached.is_err() {
-        for (_, twin) in pairs.iter().rev() {
-            mount::detach(twin);
-        }
+        take_apart(&top);
     }
     attached
+}
+
+/// A copy of what shows at `from`, not attached yet; `recursive`: with what is mounted below, but for what is
+/// unbindable. EINVAL.
+pub(super) fn copy_tree(from: &Path, recursive: bool) -> Result<Arc<Mount>> {
+    if !from.mount.is_attached() || from.mount.propagation.is_unbindable() {
+        return err(Errno::EINVAL);
+    }
+    let top = copy(&from.mount, from, Kin::Same);
+    // The copies below are attached before the top is, so that nobody sees half of them.
+    if recursive {
+        copy_below(from, &top, Kin::Same, false)?;
+    }
+    Ok(top)
 }
 
 /// MS_REMOUNT: `bind` changes the flags of this mount only, else the file system's too.
@@ -221,6 +288,7 @@ pub fn remount(at: &Path, data: &[u8], flags: MountFlags, bind: bool) -> Result<
         let kept = MountFlags::MS_NOATIME | MountFlags::MS_NODIRATIME | MountFlags::MS_RELATIME;
         new = new.difference(kept) | at.mount.flags().intersection(kept);
     }
+    let _turn = lock_tree();
     let read_only = flags.contains(MountFlags::MS_RDONLY);
     if read_only && bind && at.mount.is_written() {
         return err(Errno::EBUSY);
@@ -244,7 +312,7 @@ pub fn remount(at: &Path, data: &[u8], flags: MountFlags, bind: bool) -> Result<
     Ok(())
 }
 
-/// MS_SHARED and its kin: only one, on a mount point. All mounts stay private.
+/// MS_SHARED and its kin: only one, on a mount point; with MS_REC for all below too. EINVAL.
 pub fn set_propagation(at: &Path, flags: MountFlags) -> Result<()> {
     let kinds = MountFlags::MS_SHARED
         | MountFlags::MS_PRIVATE
@@ -252,20 +320,52 @@ pub fn set_propagation(at: &Path, flags: MountFlags) -> Result<()> {
         | MountFlags::MS_UNBINDABLE;
     let allowed = kinds | MountFlags::MS_REC | MountFlags::MS_SILENT;
     let one = flags.intersection(kinds).bits().count_ones() == 1;
-    if !one || !allowed.contains(flags) || !at.is_mount_root() {
+    if !one || !allowed.contains(flags) || !at.is_mount_root() || !at.mount.is_attached() {
         return err(Errno::EINVAL);
     }
+    let _turn = lock_tree();
+    let targets = if flags.contains(MountFlags::MS_REC) {
+        mount::subtree(&at.mount)
+    } else {
+        vec![at.mount.clone()]
+    };
+    for mount in targets {
+        propagation::change(&mount, flags);
+    }
+    mount::changed();
     Ok(())
 }
 
 /// MS_MOVE. EINVAL, ELOOP into its own tree.
 pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
-    if !from.is_mount_root() || !from.mount.is_attached() {
+    let _turn = lock_tree();
+    if !from.is_mount_root() || !from.mount.is_attached() || !at.mount.is_attached() {
         return err(Errno::EINVAL);
     }
+    check_move(from, at)?;
+    let Some(parent) = from.mount.parent() else {
+        return err(Errno::EINVAL);
+    };
+    if parent.propagation.is_shared() {
+        return err(Errno::EINVAL);
+    }
+    let was = from.mount.mountpoint();
+    mount::detach(&from.mount);
+    let moved = attach_on_top(&from.mount, at);
+    if let (Err(_), Some(was)) = (&moved, was) {
+        mount::attach(&from.mount, &was)?;
+    }
+    moved
+}
+
+/// What fs/namespace.c:do_move_mount() asks of a tree and its new place. EINVAL, ENOENT, ELOOP.
+pub(super) fn check_move(from: &Path, at: &Path) -> Result<()> {
     match check_kinds(from, at) {
         Err(e) if e == Errno::ENOTDIR => return err(Errno::EINVAL),
         other => other?,
+    }
+    if at.mount.propagation.is_shared() {
+        propagation::check_bindable(&mount::subtree(&from.mount))?;
     }
     let mut above = Some(at.mount.clone());
     while let Some(mount) = above {
@@ -274,11 +374,7 @@ pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
         }
         above = mount.parent();
     }
-    if from.mount.mountpoint().is_none() {
-        return err(Errno::EINVAL);
-    }
-    mount::detach(&from.mount);
-    attach_on_top(&from.mount, at)
+    Ok(())
 }
 
 /// umount2(2) of the mount whose root `at` is. EBUSY, EINVAL, EAGAIN for the first MNT_EXPIRE.
@@ -286,6 +382,7 @@ pub fn unmount(at: Path, flags: UmountFlags) -> Result<()> {
     if !at.is_mount_root() || !at.mount.is_attached() {
         return err(Errno::EINVAL);
     }
+    let _turn = lock_tree();
     let lazy = flags.contains(UmountFlags::MNT_DETACH);
     let mount = at.mount.clone();
     drop(at);
@@ -299,20 +396,49 @@ pub fn unmount(at: Path, flags: UmountFlags) -> Result<()> {
         return Ok(());
     }
     if lazy {
-        for below in mount::subtree(&mount).iter().rev() {
-            mount::detach(below);
-        }
+        unmount_set(mount::subtree(&mount));
         return Ok(());
     }
     if !mount::children(&mount).is_empty() || Arc::strong_count(&mount) > mount::TABLE_REFS + 1 {
         return err(Errno::EBUSY);
     }
+    // What goes along must not be in use either: fs/pnode.c:propagate_mount_busy().
+    for other in propagation::unmounted_too(std::slice::from_ref(&mount)) {
+        if Arc::strong_count(&other) > mount::TABLE_REFS + 1 {
+            return err(Errno::EBUSY);
+        }
+    }
     if flags.contains(UmountFlags::MNT_EXPIRE) && !mount.mark_expiring() {
         return err(Errno::EAGAIN);
     }
     mount.fs.sync()?;
-    mount::detach(&mount);
+    unmount_set(vec![mount]);
     Ok(())
+}
+
+/// Detaches `set`, parents before children, and what goes with it elsewhere. What covered one of those exactly takes its
+/// place.
+fn unmount_set(set: Vec<Arc<Mount>>) {
+    let others = propagation::unmounted_too(&set);
+    for mount in others.iter().rev() {
+        let at = mount.mountpoint();
+        let below = mount::children(mount);
+        let cover = below.iter().find(|c| propagation::covers(c, mount));
+        if let Some(cover) = cover {
+            mount::detach(cover);
+        }
+        propagation::change(mount, MountFlags::MS_PRIVATE);
+        mount::detach(mount);
+        if let (Some(cover), Some(at)) = (cover, at)
+            && mount::attach(cover, &at).is_err()
+        {
+            crate::pr_warn!("mount {} lost its place", cover.id);
+        }
+    }
+    for mount in set.iter().rev() {
+        propagation::change(mount, MountFlags::MS_PRIVATE);
+        mount::detach(mount);
+    }
 }
 
 /// pivot_root(2): `new` becomes the root of the tree, the old one goes to `put_old`. EBUSY, EINVAL.
@@ -328,6 +454,14 @@ pub fn pivot_root(root: &Path, new: &Path, put_old: &Path) -> Result<()> {
         reach == super::Reach::Root
     };
     if !inside(put_old, new) || !inside(new, root) {
+        return err(Errno::EINVAL);
+    }
+    let _turn = lock_tree();
+    let shared = |m: Option<Arc<Mount>>| m.is_some_and(|m| m.propagation.is_shared());
+    if put_old.mount.propagation.is_shared()
+        || shared(new.mount.parent())
+        || shared(root.mount.parent())
+    {
         return err(Errno::EINVAL);
     }
     let old_place = root.mount.mountpoint();
