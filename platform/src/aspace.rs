@@ -4,6 +4,7 @@ use crate::agent::{Agent, Done, Op};
 use crate::control::area_offset;
 use crate::frame::{self, Area};
 use crate::machine::Machine;
+use crate::remains::Obituary;
 use crate::small::Small;
 use crate::sys::{self, Dir};
 use crate::thread::Left;
@@ -27,6 +28,7 @@ pub(crate) struct Space {
     agent_cpu: AtomicUsize,
     areas: Mutex<Areas>,
     small: Mutex<Small>,
+    pub obituary: Arc<Obituary>,
 }
 
 #[derive(Default)]
@@ -351,6 +353,7 @@ impl AddressSpace {
     /// Takes back the host thread of a dropped [`GuestThread`].
     pub(crate) fn release(&self, area: Area, tid: i32, cpu: usize, how: Left) {
         if Arc::strong_count(&self.0) == 1 {
+            self.0.machine.send_away(tid);
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
@@ -435,7 +438,7 @@ impl Space {
 impl Drop for Space {
     fn drop(&mut self) {
         let slots = std::mem::take(&mut self.areas.get_mut().unwrap().slots);
-        self.machine.bury(self.pid, slots);
+        self.machine.bury(self.pid, slots, self.obituary.clone());
     }
 }
 
@@ -479,6 +482,7 @@ fn clone_space(
         agent: Mutex::new(Agent { page, pid, seq: 1 }),
         agent_cpu: AtomicUsize::new(cpu),
         small: Mutex::default(),
+        obituary: Obituary::new(pid),
         areas: Mutex::new(Areas {
             slots: vec![slot],
             ..Areas::default()

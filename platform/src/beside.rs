@@ -105,7 +105,7 @@ impl Claims {
     }
 
     /// The first CPU after the `nth` that nobody wants, but for `home`; with `any` whoever wants it.
-    fn free(&self, home: usize, nth: usize, any: bool) -> Option<usize> {
+    pub fn free(&self, home: usize, nth: usize, any: bool) -> Option<usize> {
         let n = self.cpus.len();
         (0..n)
             .map(|i| (nth + i) % n)

@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Caller, Event};
 use crate::beside::{Claims, Spin};
 use crate::control::Control;
+use crate::remains::Obituary;
 use crate::{
     AddressSpace, GuestThread, MapOp, PageCacheMemory, ThreadState, clock, sys, vcpu, zygote,
 };
@@ -40,11 +41,18 @@ pub(crate) struct Machine {
     callers: Vec<Mutex<Caller>>,
     /// What the callers sleep on.
     pub events: Vec<Arc<Event>>,
-    /// Killed processes that haven't been reaped, with the slots they mapped.
-    dying: Mutex<Vec<(i32, Vec<u32>)>>,
+    /// Killed processes that haven't been reaped.
+    dying: Mutex<Vec<Dying>>,
     dying_count: AtomicUsize,
     /// Processes of guest address spaces that nobody has ended; None when no more may be made.
     living: Mutex<Option<HashSet<i32>>>,
+}
+
+/// A killed process, and the slots that it mapped.
+struct Dying {
+    pid: i32,
+    slots: Vec<u32>,
+    obituary: Arc<Obituary>,
 }
 
 impl Platform {
@@ -103,8 +111,8 @@ impl Platform {
             sys::kill(pid);
             sys::reap(pid, true);
         }
-        for (pid, _) in self.0.dying.lock().unwrap().drain(..) {
-            sys::reap(pid, true);
+        for dead in self.0.dying.lock().unwrap().drain(..) {
+            sys::reap(dead.pid, true);
         }
     }
     /// Number of vCPUs the machine was configured with.
@@ -142,15 +150,41 @@ impl Machine {
     }
 
     /// Ends a process; its slots become free when the host has let go of it.
-    pub fn bury(&self, pid: i32, slots: Vec<u32>) {
+    pub fn bury(&self, pid: i32, slots: Vec<u32>, obituary: Arc<Obituary>) {
+        obituary.bury();
         let mut living = self.living.lock().unwrap();
         let Some(living) = living.as_mut() else {
             return; // ended with all others
         };
         living.remove(&pid);
+        self.send_away(pid);
         sys::kill(pid);
-        self.dying.lock().unwrap().push((pid, slots));
+        let dead = Dying {
+            pid,
+            slots,
+            obituary,
+        };
+        self.dying.lock().unwrap().push(dead);
         self.dying_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether every process has been ended, for good.
+    pub fn has_ended(&self) -> bool {
+        self.living.lock().unwrap().is_none()
+    }
+
+    /// A host thread that waits asleep and is about to be killed: the work of that is done by a host CPU that no vCPU wants, while the
+    /// machine goes on.
+    pub fn send_away(&self, tid: i32) {
+        if self.config.spin == Spin::Off {
+            return;
+        }
+        if let Some((_, home)) = vcpu::current()
+            && let Some(cpu) = self.claims.free(home, 0, false)
+        {
+            // A refusal (a CPU set changed from outside) costs speed only.
+            let _ = sys::set_affinity(tid, cpu);
+        }
     }
 
     /// Reaps what has ended. Cheap when nothing was killed.
@@ -159,12 +193,13 @@ impl Machine {
             return;
         }
         let mut dying = self.dying.lock().unwrap();
-        dying.retain_mut(|(pid, slots)| {
-            let gone = sys::reap(*pid, false);
-            if gone {
-                slots.drain(..).for_each(|s| self.control.free_slot(s));
-            }
-            !gone
+        dying.retain_mut(|dead| {
+            let Some(used) = sys::reap(dead.pid, false) else {
+                return true;
+            };
+            dead.obituary.write(used);
+            dead.slots.drain(..).for_each(|s| self.control.free_slot(s));
+            false
         });
         self.dying_count.store(dying.len(), Ordering::Relaxed);
     }
@@ -175,8 +210,8 @@ impl Drop for Machine {
         let pid = self.zygote.lock().unwrap().pid;
         sys::kill(pid);
         sys::reap(pid, true);
-        for (pid, _) in self.dying.lock().unwrap().drain(..) {
-            sys::reap(pid, true);
+        for dead in self.dying.lock().unwrap().drain(..) {
+            sys::reap(dead.pid, true);
         }
     }
 }

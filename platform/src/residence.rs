@@ -1,6 +1,6 @@
 //! What of a guest's memory is there: the host is asked when somebody wants to know, by way of /proc of the stub process.
 
-use crate::{AddressSpace, PAGE_SIZE};
+use crate::{AddressSpace, PAGE_SIZE, sys};
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -157,19 +157,7 @@ impl AddressSpace {
     /// Faults that the host has resolved without reading anything, of all threads that there have been; 0 when it
     /// doesn't tell.
     pub fn minor_faults(&self) -> u64 {
-        const FIELD: usize = 7;
-        let mut text = String::new();
-        let read = self
-            .proc_file("stat")
-            .map(|mut f| std::io::Read::read_to_string(&mut f, &mut text));
-        // Fields behind the name, which may hold anything.
-        let field = text
-            .rsplit_once(')')
-            .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(FIELD));
-        match (read, field) {
-            (Some(Ok(_)), Some(field)) => field.parse().unwrap_or(0),
-            _ => 0,
-        }
+        sys::memory_used(self.0.pid).minor_faults
     }
 
     /// Bytes of anonymous memory that the host holds for this address space; 0 when it doesn't tell.

@@ -1,5 +1,6 @@
 //! Thin, checked wrappers of the host calls that the platform makes itself.
 
+use crate::{PAGE_SIZE, Used};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU32;
@@ -262,31 +263,51 @@ pub fn kill(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Reaps a child if it has ended (`block`: waits for that). True when it is gone.
-pub fn reap(pid: i32, block: bool) -> bool {
-    // SAFETY: siginfo may be all zeros, and the call fills it in.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let flags = libc::WEXITED | libc::__WALL | if block { 0 } else { libc::WNOHANG };
+/// `struct rusage` in KiB and counts, as the host gives it with the end of a child.
+fn wait_id(pid: i32, flags: i32) -> Option<Used> {
+    // SAFETY: both may be all zeros, and the call fills them in.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::__WALL | flags;
     loop {
-        // SAFETY: `info` is valid for the call.
-        let r = unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags) };
+        // SAFETY: `info` and `usage` are valid for the call. (The C library's wrapper leaves the latter out.)
+        let r = unsafe {
+            let (info, usage) = (&raw mut info, &raw mut usage);
+            libc::syscall(libc::SYS_waitid, libc::P_PID, pid, info, flags, usage)
+        };
         if r < 0 && errno() == libc::EINTR {
             continue;
         }
         // SAFETY: waitid sets si_pid (zero when nothing ended).
-        return r < 0 || unsafe { info.si_pid() } == pid;
+        return (r < 0 || unsafe { info.si_pid() } == pid).then_some(Used {
+            peak_bytes: usage.ru_maxrss as u64 * 1024,
+            minor_faults: usage.ru_minflt as u64,
+        });
+    }
+}
+
+/// Reaps a child if it has ended (`block`: waits for that). Says what it used when it is gone.
+pub fn reap(pid: i32, block: bool) -> Option<Used> {
+    wait_id(pid, if block { 0 } else { libc::WNOHANG })
+}
+
+/// What a living process has resident, and its faults so far: zeros when the host doesn't tell.
+pub fn memory_used(pid: i32) -> Used {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Fields behind the name, which may hold anything.
+    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let field = |n: usize| {
+        let value = fields.split_ascii_whitespace().nth(n - 3);
+        value.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0)
+    };
+    Used {
+        peak_bytes: field(24) * PAGE_SIZE,
+        minor_faults: field(10),
     }
 }
 
 /// Whether a child has ended, without reaping it.
 pub fn has_ended(pid: i32) -> bool {
-    // SAFETY: as in `reap`.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let flags = libc::WEXITED | libc::__WALL | libc::WNOHANG | libc::WNOWAIT;
-        let r = libc::waitid(libc::P_PID, pid as u32, &mut info, flags);
-        (r < 0 && errno() != libc::EINTR) || (r == 0 && info.si_pid() == pid)
-    }
+    wait_id(pid, libc::WNOHANG | libc::WNOWAIT).is_some()
 }
 
 pub fn eventfd() -> io::Result<OwnedFd> {

@@ -70,8 +70,8 @@ pub fn getrusage(cx: &mut Context, who: i32, usage: UserPtr<Rusage>) -> Result<(
 pub fn times(cx: &mut Context, buf: UserPtr<Tms>) -> Result<u64> {
     let ticks = |ns: u64| ns / (1_000_000_000 / USER_HZ);
     if !buf.is_null() {
-        let own = cx.task.group.accounting();
-        let children = cx.task.group.children_accounting();
+        let own = cx.task.group.accounting_of_threads();
+        let children = cx.task.group.inner.lock().waited_children;
         buf.write(&Tms {
             tms_utime: ticks(own.utime_ns) as i64,
             tms_stime: ticks(own.stime_ns) as i64,

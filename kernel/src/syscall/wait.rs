@@ -35,7 +35,13 @@ pub fn wait4(
         1.. => Who::Pid(pid as Pid),
         _ => Who::Group(pid.unsigned_abs()),
     };
-    let Some(report) = wait(&cx.task, &who, options | WaitFlags::WEXITED)? else {
+    let Some(report) = wait(
+        &cx.task,
+        &who,
+        options | WaitFlags::WEXITED,
+        !rusage.is_null(),
+    )?
+    else {
         return Ok(0);
     };
     if !status.is_null() {
@@ -83,7 +89,7 @@ pub fn waitid(
         }
         _ => return err(Errno::EINVAL),
     };
-    let report = wait(&cx.task, &who, options)?;
+    let report = wait(&cx.task, &who, options, !rusage.is_null())?;
     if report.is_none() && nonblocking_pidfd {
         return err(Errno::EAGAIN);
     }

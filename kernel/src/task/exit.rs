@@ -4,7 +4,7 @@
 //! `signal::begin_group_exit`. The task's fiber then leaves its loop and runs [`finish`], which gives everything back
 //! in Linux's order, and last tells whoever waits.
 
-use super::{Accounting, Context, ExitStatus, Task, ThreadGroup, family, jobs, pids};
+use super::{Accounting, Context, ExitStatus, LastMemory, Task, ThreadGroup, family, jobs, pids};
 use crate::ipc::futex;
 use crate::mm::Mm;
 use crate::signal;
@@ -94,7 +94,7 @@ pub fn finish(cx: Context) {
     release_memory(&task);
     complete_vfork(&task);
     if last {
-        note_resident(&task);
+        note_memory(&task);
     }
     drop(guest);
     task.was_dumpable.store(task.is_dumpable(), Relaxed);
@@ -108,18 +108,11 @@ pub fn finish(cx: Context) {
     notify(&task, last);
 }
 
-/// Keeps the size of the memory that is about to go and the faults that the host resolved, for getrusage(2).
-fn note_resident(task: &Task) {
+/// Keeps hold of what the host will tell of the memory that is about to go, for getrusage(2).
+fn note_memory(task: &Task) {
     if let Some(mm) = task.mm() {
-        let (size, faults) = if is_shortlived(task) {
-            (mm.mapped_pages() * 4, 0)
-        } else {
-            (resident_kib(&mm), host_faults(&task.group, &mm))
-        };
-        let mut inner = task.group.inner.lock();
-        let dead = &mut inner.dead_threads;
-        dead.max_rss_kib = size.max(dead.max_rss_kib);
-        dead.minor_faults += faults;
+        let memory = LastMemory::of(&mm, task.group.pid());
+        task.group.inner.lock().last_memory = Some(memory);
     }
 }
 
@@ -131,14 +124,6 @@ pub fn host_faults(group: &ThreadGroup, mm: &Mm) -> u64 {
     } else {
         0
     }
-}
-
-/// A copy that ends without having executed a program or done much: asking the host for its size would cost more than
-/// anybody cares.
-fn is_shortlived(task: &Task) -> bool {
-    const SHORT_NS: u64 = 2_000_000;
-    let (user, system) = task.sched.times();
-    user + system < SHORT_NS && !task.group.inner.lock().did_exec
 }
 
 /// Memory of an address space that is there, in KiB.

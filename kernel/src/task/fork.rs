@@ -182,6 +182,8 @@ fn child_group(parent: &Arc<Task>, tid: Pid, exit_signal: i32) -> Arc<ThreadGrou
             rlimits,
             dead_threads: Accounting::default(),
             waited_children: Accounting::default(),
+            last_memory: None,
+            waited_memory: Vec::new(),
             did_exec: false,
             child_subreaper: false,
         },

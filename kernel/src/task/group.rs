@@ -1,6 +1,7 @@
 //! Thread groups: what the threads of a process share whatever the clone flags (Linux's `signal_struct`).
 
 use super::{Io, Pid, Task};
+use crate::mm::Mm;
 use crate::signal::SigQueue;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::Tty;
@@ -98,6 +99,40 @@ impl Accounting {
     }
 }
 
+/// The memory that a process had when it ended.
+pub struct LastMemory {
+    remains: platform::Remains,
+    /// Its own, not borrowed from another process (vfork), where faults count.
+    own: bool,
+}
+
+impl LastMemory {
+    pub fn of(mm: &Mm, pid: Pid) -> LastMemory {
+        LastMemory {
+            remains: mm.address_space().remains(),
+            own: mm.owner.load(Ordering::Relaxed) == pid,
+        }
+    }
+
+    fn count(&self, used: platform::Used) -> Accounting {
+        Accounting {
+            minor_faults: if self.own { used.minor_faults } else { 0 },
+            max_rss_kib: used.peak_bytes / 1024,
+            ..Accounting::default()
+        }
+    }
+
+    /// What it took, if the host has told already.
+    fn known(&self) -> Option<Accounting> {
+        self.remains.known().map(|used| self.count(used))
+    }
+
+    /// What it took; waits until the host tells.
+    fn used(&self) -> Accounting {
+        self.count(self.remains.used())
+    }
+}
+
 /// The guarded part.
 pub struct GroupInner {
     /// Living threads (a zombie leader stays in `leader`).
@@ -129,6 +164,9 @@ pub struct GroupInner {
     pub dead_threads: Accounting,
     /// Of children that were waited for.
     pub waited_children: Accounting,
+    /// What the host is still to tell of its memory, after its end, and of these children's.
+    pub last_memory: Option<LastMemory>,
+    pub waited_memory: Vec<LastMemory>,
     pub did_exec: bool,
     pub child_subreaper: bool,
 }
@@ -156,6 +194,8 @@ impl GroupInner {
             rlimits,
             dead_threads: Accounting::default(),
             waited_children: Accounting::default(),
+            last_memory: None,
+            waited_memory: Vec::new(),
             did_exec: false,
             child_subreaper: false,
         }
@@ -258,8 +298,51 @@ impl ThreadGroup {
         self.inner.lock().sid == self.pid
     }
 
+    /// Adds what the host tells of the memory of the process and of its children after their ends; waits for it.
+    fn settle_memory(&self) {
+        let (own, children) = {
+            let mut inner = self.inner.lock();
+            let children = std::mem::take(&mut inner.waited_memory);
+            (inner.last_memory.take(), children)
+        };
+        let own = own.map(|memory| memory.used());
+        let children: Vec<_> = children.iter().map(LastMemory::used).collect();
+        let mut inner = self.inner.lock();
+        own.iter().for_each(|used| inner.dead_threads.add(used));
+        children
+            .iter()
+            .for_each(|used| inner.waited_children.add(used));
+    }
+
+    /// Takes over what a child that is waited for has used, with its own children.
+    pub fn add_waited(&self, child: &ThreadGroup) {
+        let mut used = child.accounting_of_threads();
+        let memory = {
+            let mut inner = child.inner.lock();
+            used.add(&inner.waited_children);
+            let own = inner.last_memory.take();
+            let mut memory = std::mem::take(&mut inner.waited_memory);
+            memory.extend(own);
+            memory
+        };
+        let mut inner = self.inner.lock();
+        inner.waited_memory.extend(memory);
+        inner.waited_memory.retain(|memory| {
+            let known = memory.known();
+            known.iter().for_each(|known| used.add(known));
+            known.is_none()
+        });
+        inner.waited_children.add(&used);
+    }
+
     /// What all its threads, ended ones too, have used.
     pub fn accounting(&self) -> Accounting {
+        self.settle_memory();
+        self.accounting_of_threads()
+    }
+
+    /// The same but for what the host has to tell of the memory of a process that has ended, for which one would have to wait.
+    pub fn accounting_of_threads(&self) -> Accounting {
         let inner = self.inner.lock();
         let mut sum = inner.dead_threads;
         for thread in &inner.threads {
@@ -270,6 +353,7 @@ impl ThreadGroup {
 
     /// What children that were waited for have used.
     pub fn children_accounting(&self) -> Accounting {
+        self.settle_memory();
         self.inner.lock().waited_children
     }
 

@@ -23,7 +23,7 @@ pub mod wait;
 
 pub use cred::{Acting, CapSet, Cred, may_inspect};
 pub use fork::{CloneRequest, clone_task};
-pub use group::{Accounting, ExitStatus, GroupInner, ThreadGroup};
+pub use group::{Accounting, ExitStatus, GroupInner, LastMemory, ThreadGroup};
 pub use io::{Io, IoCounts};
 pub use pids::{PID_MAX, Pid, PidTable, family, pids};
 pub use thread::{FsContext, FsPaths, Task, TaskParts, TaskSignal};

@@ -30,6 +30,7 @@ pub struct Report {
     pub status: i32,
     /// The word of wait4(2).
     pub word: i32,
+    /// Zeros unless it was asked for.
     pub rusage: Rusage,
 }
 
@@ -48,43 +49,57 @@ fn eligible(task: &Task, child: &Arc<ThreadGroup>, who: &Who, options: WaitFlags
     options.contains(WaitFlags::__WALL) || is_clone == options.contains(WaitFlags::__WCLONE)
 }
 
-fn report(child: &Arc<ThreadGroup>, code: i32, status: i32, word: i32) -> Report {
-    let mut used = child.accounting();
-    used.add(&child.children_accounting());
+fn report(child: &Arc<ThreadGroup>, code: i32, status: i32, word: i32, with_usage: bool) -> Report {
+    let rusage = if with_usage {
+        let mut used = child.accounting();
+        used.add(&child.children_accounting());
+        used.rusage()
+    } else {
+        Rusage::default()
+    };
     Report {
         pid: child.pid(),
         uid: child.leader().map_or(0, |leader| leader.cred().uid),
         code,
         status,
         word,
-        rusage: used.rusage(),
+        rusage,
     }
 }
 
-fn reap(task: &Task, child: &Arc<ThreadGroup>, status: ExitStatus, keep: bool) -> Report {
+fn reap(
+    task: &Task,
+    child: &Arc<ThreadGroup>,
+    status: ExitStatus,
+    keep: bool,
+    with_usage: bool,
+) -> Report {
     let (code, value) = match status {
         ExitStatus::Code(code) => (sig::CLD_EXITED, i32::from(code)),
         ExitStatus::Signal { signo, core: true } => (sig::CLD_DUMPED, signo),
         ExitStatus::Signal { signo, core: false } => (sig::CLD_KILLED, signo),
     };
-    let report = report(child, code, value, status.wait_status());
+    let report = report(child, code, value, status.wait_status(), with_usage);
     if !keep {
-        let mut used = child.accounting();
-        used.add(&child.children_accounting());
-        task.group.inner.lock().waited_children.add(&used);
+        task.group.add_waited(child);
         exit::release(child);
     }
     report
 }
 
 /// What `child` has to report. Under the family lock.
-fn consider(task: &Task, child: &Arc<ThreadGroup>, options: WaitFlags) -> Option<Report> {
+fn consider(
+    task: &Task,
+    child: &Arc<ThreadGroup>,
+    options: WaitFlags,
+    with_usage: bool,
+) -> Option<Report> {
     let keep = options.contains(WaitFlags::WNOWAIT);
     let zombie = child.inner.lock().zombie;
     if let Some(status) = zombie {
         return options
             .contains(WaitFlags::WEXITED)
-            .then(|| reap(task, child, status, keep));
+            .then(|| reap(task, child, status, keep, with_usage));
     }
     if options.contains(WaitFlags::WSTOPPED) {
         let stopped = {
@@ -96,7 +111,8 @@ fn consider(task: &Task, child: &Arc<ThreadGroup>, options: WaitFlags) -> Option
             }
         };
         if let Some(signo) = stopped {
-            return Some(report(child, sig::CLD_STOPPED, signo, wait_stopped(signo)));
+            let word = wait_stopped(signo);
+            return Some(report(child, sig::CLD_STOPPED, signo, word, with_usage));
         }
     }
     if options.contains(WaitFlags::WCONTINUED) {
@@ -112,6 +128,7 @@ fn consider(task: &Task, child: &Arc<ThreadGroup>, options: WaitFlags) -> Option
                 sig::CLD_CONTINUED,
                 sig::SIGCONT,
                 WAIT_CONTINUED,
+                with_usage,
             ));
         }
     }
@@ -119,8 +136,13 @@ fn consider(task: &Task, child: &Arc<ThreadGroup>, options: WaitFlags) -> Option
 }
 
 /// Waits for a child of the calling task. None with WNOHANG when none has anything to report yet; ECHILD when there is
-/// none to wait for; ERESTARTSYS.
-pub fn wait(task: &Arc<Task>, who: &Who, options: WaitFlags) -> Result<Option<Report>> {
+/// none to wait for; ERESTARTSYS. `with_usage`: the report is to say what the child has used.
+pub fn wait(
+    task: &Arc<Task>,
+    who: &Who,
+    options: WaitFlags,
+    with_usage: bool,
+) -> Result<Option<Report>> {
     let group = task.group.clone();
     let attempt = || -> Option<Result<Option<Report>>> {
         let _family = family();
@@ -132,7 +154,7 @@ pub fn wait(task: &Arc<Task>, who: &Who, options: WaitFlags) -> Result<Option<Re
             }
             // The dead have nothing but their end to tell.
             any |= options.contains(WaitFlags::WEXITED) || child.inner.lock().zombie.is_none();
-            if let Some(report) = consider(task, child, options) {
+            if let Some(report) = consider(task, child, options, with_usage) {
                 return Some(Ok(Some(report)));
             }
         }

@@ -57,7 +57,7 @@ pub(super) fn stack(task: &Arc<Task>) -> Result<Vec<u8>> {
 pub(super) fn io(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
     may_look(task)?;
     let io = if process && !task.group.is_zombie() {
-        task.group.accounting().io
+        task.group.accounting_of_threads().io
     } else {
         task.io.sums()
     };

@@ -40,6 +40,9 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
     } else {
         vec![task.clone()]
     };
+    if group.is_zombie() {
+        group.accounting();
+    }
     let (pgid, sid, tty, dead, children, exit) = {
         let inner = group.inner.lock();
         let dead = if process {
