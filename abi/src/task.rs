@@ -45,6 +45,17 @@ flags! {
 pub const CSIGNAL: u64 = 0xff;
 
 abi_struct! {
+    /// `struct prctl_mm_map`.
+    pub struct MmMap [104] {
+        /// From start_code to env_end.
+        pub marks: [u64; 11],
+        pub auxv: u64,
+        pub auxv_size: u32,
+        pub exe_fd: u32,
+    }
+}
+
+abi_struct! {
     /// `struct clone_args`.
     pub struct CloneArgs [88] {
         /// [`CloneFlags`] bits.

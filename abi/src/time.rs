@@ -201,6 +201,9 @@ pub const TIMER_ABSTIME: u32 = 1;
 pub const UTIME_NOW: i64 = 0x3fff_ffff;
 /// `tv_nsec` of `utimensat`: leave as it is.
 pub const UTIME_OMIT: i64 = 0x3fff_fffe;
+/// Lowest bits of a clock number that stands for a clock device behind a descriptor.
+pub const CLOCKFD: i32 = 3;
+
 flags! {
     /// `timerfd_create` and `timerfd_settime`.
     pub struct TfdFlags: u32 {
@@ -226,6 +229,7 @@ flags! {
         const ADJ_MICRO = 0x1000;
         const ADJ_NANO = 0x2000;
         const ADJ_TICK = 0x4000;
+        const ADJ_ADJTIME = 0x8000;
     }
 }
 flags! {

@@ -37,6 +37,10 @@ const CR2: u64 = 22;
 
 /// The host's vsyscall page.
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
+
+pub fn is_vsyscall(addr: u64) -> bool {
+    addr >> 12 == VSYSCALL >> 12
+}
 const USER_CS: u64 = 0x33;
 const USER32_CS: u64 = 0x23;
 const USER_DS: u64 = 0x2b;
@@ -304,7 +308,7 @@ impl Area {
     pub fn vsyscall(&self) -> Option<u64> {
         let info = self.mem.get(MAILBOX + mb::INFO).wrapping_sub(self.addr);
         let addr = self.mem.get(info + 16);
-        (addr >> 12 == VSYSCALL >> 12).then_some(addr)
+        is_vsyscall(addr).then_some(addr)
     }
 
     /// Writes operations for the thread to do before it goes on.

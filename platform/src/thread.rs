@@ -399,6 +399,15 @@ impl GuestThread {
                 _ => Trap::ForeignSyscall,
             };
         }
+        if signo == libc::SIGSEGV as u32 && frame::is_vsyscall(self.regs.rip) {
+            // No call of the host's: its signal tells nothing of the fault that a kernel without the page has.
+            return Trap::PageFault {
+                addr: self.regs.rip,
+                write: false,
+                exec: true,
+                present: false,
+            };
+        }
         if signo == mb::OP_FAILED {
             return self.op_failed();
         }

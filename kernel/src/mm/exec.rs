@@ -64,6 +64,8 @@ pub struct Image {
     /// First byte above the stack, the most it may grow to, and what lies at its upper end.
     pub stack_top: u64,
     pub stack_limit: u64,
+    /// Mappings go to the lowest free place from here on, not below [`Layout::mmap_base`] (ADDR_COMPAT_LAYOUT).
+    pub bottom_up: Option<u64>,
     pub executable_stack: bool,
     pub stack: Vec<u8>,
     /// The auxiliary vector, for /proc/pid/auxv.
@@ -83,6 +85,7 @@ impl Image {
             vdso: 0,
             stack_top: 0,
             stack_limit: 0,
+            bottom_up: None,
             executable_stack: false,
             stack: Vec::new(),
             auxv: Vec::new(),
@@ -238,8 +241,7 @@ impl Change<'_> {
         inner.exe = Some(image.exe.clone());
         inner.auxv = image.auxv.clone();
         inner.top = TopDown::new(image.layout.mmap_base);
-        inner.legacy_base =
-            (image.stack_limit == u64::MAX).then_some((TASK_SIZE / 3).next_multiple_of(PAGE_SIZE));
+        inner.legacy_base = image.bottom_up;
         let stack = image
             .stack_top
             .saturating_sub(image.stack_limit.min(STACK_ROOM));

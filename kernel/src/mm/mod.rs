@@ -88,7 +88,7 @@ struct Inner {
     /// Of these, pages of vmas with dirty tracking that the host lets the guest write.
     writable: RangeSet,
     top: TopDown,
-    /// Bottom-up placement from here (unlimited stack).
+    /// Bottom-up placement from here.
     legacy_base: Option<u64>,
     layout: Layout,
     /// The program (/proc/pid/exe).

@@ -1,5 +1,5 @@
-//! Where a mapping goes when the program doesn't say: highest free place below the mmap base, or lowest above it when
-//! the stack is unlimited (arch/x86/mm/mmap.c, mm/mmap.c:generic_get_unmapped_area_topdown()).
+//! Where a mapping goes when the program doesn't say: highest free place below the mmap base, or lowest above it
+//! with ADDR_COMPAT_LAYOUT (arch/x86/mm/mmap.c, mm/mmap.c:generic_get_unmapped_area_topdown()).
 
 use super::vma::{VmFlags, Vma, VmaTree};
 use platform::TASK_SIZE;

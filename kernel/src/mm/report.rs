@@ -67,6 +67,21 @@ impl Mm {
         self.inner.lock().auxv.clone()
     }
 
+    /// Puts `words` in place of the vector's first ones; it ends with the first key of 0.
+    pub fn set_auxv(&self, words: &[u64]) {
+        let mut inner = self.inner.lock();
+        let mut all: Vec<u64> = inner.auxv.iter().flat_map(|(k, v)| [*k, *v]).collect();
+        all.resize(all.len().max(words.len()).next_multiple_of(2), 0);
+        all[..words.len()].copy_from_slice(words);
+        let (pairs, _) = all.as_chunks();
+        let end = pairs.iter().position(|[key, _]| *key == 0);
+        let kept = end.map_or(pairs.len(), |at| at + 1);
+        inner.auxv = pairs[..kept]
+            .iter()
+            .map(|[key, value]| (*key, *value))
+            .collect();
+    }
+
     /// The key of the futex word at `addr`; `private`: FUTEX_PRIVATE_FLAG. EFAULT when nothing is mapped there.
     pub fn futex_key(&self, addr: u64, private: bool) -> Result<FutexKey> {
         let here = FutexKey::Private { mm: self.id, addr };

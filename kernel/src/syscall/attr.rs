@@ -195,7 +195,7 @@ pub fn truncate(cx: &mut Context, path: UserPtr<u8>, len: i64) -> Result<()> {
 pub fn ftruncate(cx: &mut Context, fd: Fd, len: i64) -> Result<()> {
     let len = size(len)?;
     let file = cx.task.files().get(fd.0)?;
-    if file.inode().kind() != InodeKind::Regular || !file.writable() || !file.ops().seekable() {
+    if file.inode().kind() != InodeKind::Regular || !file.writable() || !file.ops().positional() {
         return err(Errno::EINVAL);
     }
     crate::vfs::flags::check_append(&**file.inode())?;

@@ -24,6 +24,7 @@ pub mod pidfd;
 pub mod pipe;
 pub mod poll;
 pub mod prctl;
+mod prctl_mm;
 pub mod process;
 pub mod process_vm;
 pub mod sched;

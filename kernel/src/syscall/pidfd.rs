@@ -1,5 +1,6 @@
 //! Process descriptors, and comparing what tasks share.
 
+use super::signal::copy_info;
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::fs::pseudo::PseudoInode;
@@ -74,7 +75,7 @@ fn send(
         scope.contains(PidfdSignalFlags::PIDFD_SIGNAL_THREAD) || (scope.is_empty() && of.thread);
     let told = match info.non_null() {
         Some(info) => {
-            let mut told = info.read()?;
+            let told = copy_info(info, None)?;
             if told.si_signo != signo {
                 return err(Errno::EINVAL);
             }
@@ -82,7 +83,6 @@ fn send(
             if !own && (told.si_code >= 0 || told.si_code == SI_TKILL) {
                 return err(Errno::EPERM);
             }
-            told._pad = 0;
             told
         }
         None => {

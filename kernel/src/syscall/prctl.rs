@@ -14,7 +14,7 @@ const ALL_BITS: u32 =
 const ALL_LOCKS: u32 = ALL_BITS << 1;
 const PR_TSC_ENABLE: u32 = 1;
 /// Bytes of an address space's saved auxiliary vector: AT_VECTOR_SIZE longs of x86-64.
-const AUXV_BYTES: usize = 2 * (3 + 22 + 1) * 8;
+pub(super) const AUXV_BYTES: usize = 2 * (3 + 22 + 1) * 8;
 
 fn change_cred(cx: &Context, change: impl FnOnce(&mut Cred)) {
     let mut cred = (*cx.task.cred()).clone();
@@ -129,11 +129,7 @@ pub fn prctl(cx: &mut Context, option: u32, a2: u64, a3: u64, a4: u64, a5: u64) 
             });
         }
         PR_CAP_AMBIENT => return ambient(cx, a2, a3, a4, a5),
-        PR_SET_MM => {
-            // Moving a program's marks is for checkpoint and restore, which this kernel doesn't have.
-            let allowed = task.capable(CAP_SYS_RESOURCE);
-            return err(if allowed { Errno::EINVAL } else { Errno::EPERM });
-        }
+        PR_SET_MM => super::prctl_mm::set(cx, a2 as u32, a3, a4, a5)?,
         PR_MCE_KILL => set_mce_policy(cx, a2, a3, a4, a5)?,
         PR_MCE_KILL_GET => {
             if a2 | a3 | a4 | a5 != 0 {

@@ -230,15 +230,47 @@ pub fn tkill(cx: &mut Context, tid: i32, signo: i32) -> Result<()> {
     send_thread(&cx.task, None, tid, info)
 }
 
-/// The siginfo of rt_sigqueueinfo(2): a program can't pretend to be the kernel or kill(2) towards others.
-pub fn read_info(
-    from: &Task,
-    target_pid: i32,
-    signo: i32,
-    info: UserPtr<Siginfo>,
-) -> Result<Siginfo> {
+/// A siginfo that a program made up; what the kernel doesn't keep of it is cleared. `signo`: if not the one it names.
+/// E2BIG when that isn't zero although nobody knows its meaning (kernel/signal.c:post_copy_siginfo_from_user()).
+pub fn copy_info(info: UserPtr<Siginfo>, signo: Option<i32>) -> Result<Siginfo> {
+    /// Words that `kernel_siginfo_t` has of the union.
+    const KEPT: usize = 4;
     let mut info = info.read()?;
-    info.si_signo = signo;
+    if let Some(signo) = signo {
+        info.si_signo = signo;
+    }
+    let rest = &mut info.words[KEPT..];
+    if rest.iter().any(|word| *word != 0) && !is_known_layout(info.si_signo, info.si_code) {
+        return err(Errno::E2BIG);
+    }
+    rest.fill(0);
+    info._pad = 0;
+    Ok(info)
+}
+
+/// kernel/signal.c:known_siginfo_layout().
+fn is_known_layout(signo: i32, code: i32) -> bool {
+    use abi::signal::{SI_ASYNCNL, SI_DETHREAD, SI_KERNEL, SI_USER};
+    use abi::signal::{SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    const NSIGPOLL: i32 = 6;
+    let most = match signo {
+        SIGILL => 11,
+        SIGFPE => 15,
+        SIGSEGV => 10,
+        SIGBUS => 5,
+        SIGTRAP | SIGCHLD => 6,
+        SIGSYS => 2,
+        _ => NSIGPOLL,
+    };
+    match code {
+        SI_KERNEL | SI_ASYNCNL => true,
+        code if code > SI_USER => code <= most,
+        code => code >= SI_DETHREAD,
+    }
+}
+
+/// A siginfo for another process: a program can't pretend to be the kernel or kill(2) towards others.
+fn check_info(from: &Task, target_pid: i32, info: Siginfo) -> Result<Siginfo> {
     if (info.si_code >= 0 || info.si_code == SI_TKILL) && from.pid() as i32 != target_pid {
         return err(Errno::EPERM);
     }
@@ -251,7 +283,7 @@ pub fn rt_sigqueueinfo(
     signo: i32,
     info: UserPtr<Siginfo>,
 ) -> Result<()> {
-    let info = read_info(&cx.task, pid, signo, info)?;
+    let info = check_info(&cx.task, pid, copy_info(info, Some(signo))?)?;
     signal::send_checked(&cx.task, &find(pid)?, true, info)
 }
 
@@ -262,10 +294,11 @@ pub fn rt_tgsigqueueinfo(
     signo: i32,
     info: UserPtr<Siginfo>,
 ) -> Result<()> {
+    let info = copy_info(info, Some(signo))?;
     if tgid <= 0 || tid <= 0 {
         return err(Errno::EINVAL);
     }
-    let info = read_info(&cx.task, tid, signo, info)?;
+    let info = check_info(&cx.task, tid, info)?;
     send_thread(&cx.task, Some(tgid), tid, info)
 }
 

@@ -8,6 +8,7 @@ use crate::time::{self, sleep};
 use crate::user::UserPtr;
 use abi::errno::Errno;
 use abi::task::CAP_SYS_TIME;
+use abi::time::CLOCKFD;
 use abi::time::{
     AdjModes, CLOCK_REALTIME, NSEC_PER_SEC, StaFlags, TIME_ERROR, TIME_OK, TIMER_ABSTIME, Timespec,
     Timeval, Timex, Timezone,
@@ -33,6 +34,9 @@ pub fn clock_getres(cx: &mut Context, id: i32, out: UserPtr<Timespec>) -> Result
 
 pub fn clock_settime(cx: &mut Context, id: i32, new: UserPtr<Timespec>) -> Result<()> {
     if id != CLOCK_REALTIME {
+        if id < 0 && id & 7 != CLOCKFD {
+            new.read()?;
+        }
         // EPERM for CPU clocks that exist, as posix_cpu_clock_set() says.
         let clock = Clock::from_id(&cx.task, id, Use::Read)?;
         return err(if clock.is_cpu() && id < 0 {
@@ -187,43 +191,95 @@ pub fn adjtimex(cx: &mut Context, timex: UserPtr<Timex>) -> Result<i32> {
 }
 
 pub fn clock_adjtime(cx: &mut Context, id: i32, timex: UserPtr<Timex>) -> Result<i32> {
-    if id != CLOCK_REALTIME {
-        Clock::from_id(&cx.task, id, Use::Read)?;
-        return err(Errno::EOPNOTSUPP);
+    if id == CLOCK_REALTIME {
+        return adjtimex(cx, timex);
     }
-    adjtimex(cx, timex)
+    timex.read()?;
+    if id >= 0 || id & 7 == CLOCKFD {
+        Clock::from_id(&cx.task, id, Use::Read)?;
+    }
+    // Clocks of processes too, also of those that aren't there.
+    err(Errno::EOPNOTSUPP)
 }
 
 /// Ticks a second, for ADJ_TICK.
 const HZ: i64 = abi::time::USER_HZ as i64;
 
-/// kernel/time/timekeeping.c:do_adjtimex(). The rate of the clock is the host's business: changing it is refused.
-fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
-    let modes = AdjModes::from_bits_retain(tx.modes);
-    const RATE: AdjModes = AdjModes::ADJ_OFFSET
-        .union(AdjModes::ADJ_FREQUENCY)
-        .union(AdjModes::ADJ_TICK);
-    let reads_only = modes.is_empty() || tx.modes == 0xa001;
-    if !reads_only && !cx.task.capable(CAP_SYS_TIME) {
-        return err(Errno::EPERM);
+/// Largest frequency that doesn't overflow: LLONG_MAX / PPM_SCALE.
+const FREQUENCY_MAX: i64 = i64::MAX / (1000 << 16);
+
+/// What is asked for makes sense, and the caller may: kernel/time/timekeeping.c:timekeeping_validate_timex(). EINVAL, EPERM.
+fn validate(cx: &Context, modes: AdjModes, tx: &Timex) -> Result<()> {
+    let may = cx.task.capable(CAP_SYS_TIME);
+    if modes.contains(AdjModes::ADJ_ADJTIME) {
+        if !modes.contains(AdjModes::ADJ_OFFSET) {
+            return err(Errno::EINVAL);
+        }
+        if !modes.contains(AdjModes::ADJ_NANO) && !may {
+            return err(Errno::EPERM);
+        }
+    } else {
+        if !modes.is_empty() && !may {
+            return err(Errno::EPERM);
+        }
+        let tick_is_odd = !(900_000 / HZ..=1_100_000 / HZ).contains(&tx.tick);
+        if modes.contains(AdjModes::ADJ_TICK) && tick_is_odd {
+            return err(Errno::EINVAL);
+        }
     }
-    let tick_is_odd = !(900_000 / HZ..=1_100_000 / HZ).contains(&tx.tick);
-    if modes.contains(AdjModes::ADJ_TICK) && tick_is_odd {
+    if modes.contains(AdjModes::ADJ_SETOFFSET) {
+        if !may {
+            return err(Errno::EPERM);
+        }
+        if !(0..unit(modes)).contains(&tx.time.tv_usec) {
+            return err(Errno::EINVAL);
+        }
+    }
+    let frequency = -FREQUENCY_MAX..=FREQUENCY_MAX;
+    if modes.contains(AdjModes::ADJ_FREQUENCY) && !frequency.contains(&tx.freq) {
         return err(Errno::EINVAL);
     }
-    if tx.modes != 0xa001 && modes.intersects(RATE) {
+    Ok(())
+}
+
+/// Units of a second in which a step's fraction is given.
+fn unit(modes: AdjModes) -> i64 {
+    if modes.contains(AdjModes::ADJ_NANO) {
+        NSEC_PER_SEC
+    } else {
+        1_000_000
+    }
+}
+
+/// Whether the clock would run at another rate than the host's: it doesn't.
+fn changes_rate(modes: AdjModes, tx: &Timex) -> bool {
+    if modes.contains(AdjModes::ADJ_ADJTIME) {
+        // ADJ_OFFSET_SS_READ only asks what is left of the last adjtime(3): nothing.
+        return !modes.contains(AdjModes::ADJ_NANO) && tx.offset != 0;
+    }
+    let mut status = STATUS.load(Ordering::Relaxed);
+    if modes.contains(AdjModes::ADJ_STATUS) {
+        status = tx.status;
+    }
+    let locked = status & StaFlags::STA_PLL.bits() as i32 != 0;
+    modes.contains(AdjModes::ADJ_TICK) && tx.tick != TICK
+        || modes.contains(AdjModes::ADJ_FREQUENCY) && tx.freq != 0
+        || modes.contains(AdjModes::ADJ_OFFSET) && locked && tx.offset != 0
+}
+
+/// Microseconds of a tick at the host's rate.
+const TICK: i64 = 1_000_000 / HZ;
+
+/// kernel/time/timekeeping.c:do_adjtimex(). The clock can be stepped, but its rate is the host's business: EOPNOTSUPP, which
+/// Linux never says here, for changing it.
+fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
+    let modes = AdjModes::from_bits_retain(tx.modes);
+    validate(cx, modes, tx)?;
+    if changes_rate(modes, tx) {
         return err(Errno::EOPNOTSUPP);
     }
     if modes.contains(AdjModes::ADJ_SETOFFSET) {
-        let unit = if modes.contains(AdjModes::ADJ_NANO) {
-            NSEC_PER_SEC
-        } else {
-            1_000_000
-        };
-        if !(0..unit).contains(&tx.time.tv_usec) {
-            return err(Errno::EINVAL);
-        }
-        let fraction = tx.time.tv_usec * (NSEC_PER_SEC / unit);
+        let fraction = tx.time.tv_usec * (NSEC_PER_SEC / unit(modes));
         clock::step_realtime(
             tx.time
                 .tv_sec
@@ -231,7 +287,7 @@ fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
                 .saturating_add(fraction),
         );
     }
-    if !reads_only {
+    if !modes.contains(AdjModes::ADJ_ADJTIME) {
         store_status(modes, tx);
     }
     let status = STATUS.load(Ordering::Relaxed);
@@ -245,7 +301,7 @@ fn adjust(cx: &Context, tx: &mut Timex) -> Result<i32> {
     tx.constant = CONSTANT.load(Ordering::Relaxed);
     tx.precision = 1;
     tx.tolerance = 32_768_000;
-    tx.tick = 10_000;
+    tx.tick = TICK;
     tx.tai = clock::tai_offset();
     tx.time.tv_sec = now.tv_sec;
     tx.time.tv_usec = if nano {

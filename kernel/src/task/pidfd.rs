@@ -4,7 +4,10 @@ use super::{Context, Pid, Task, ThreadGroup};
 use crate::error::{Result, err};
 use crate::sync::PollTable;
 use crate::user::UserPtr;
-use crate::vfs::{File, FileOps, PollEvents, anon_file};
+use crate::vfs::{
+    File, FileOps, Inode, InodeKind, Metadata, PollEvents, Pseudo, PseudoInode, SetAttr,
+    pseudo_path,
+};
 use abi::errno::Errno;
 use abi::fs::OpenFlags;
 use abi::task::{
@@ -12,7 +15,7 @@ use abi::task::{
     PidfdInfo, RLIMIT_NOFILE,
 };
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A descriptor of a process, or of one thread of it (PIDFD_THREAD).
 pub struct PidFd {
@@ -77,6 +80,14 @@ impl PidFd {
 }
 
 impl FileOps for PidFd {
+    fn positional(&self) -> bool {
+        true
+    }
+
+    fn can_poll(&self, _file: &File) -> bool {
+        true
+    }
+
     fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
         if let Some(table) = table {
             table.register(&self.group().exit_wait);
@@ -120,11 +131,52 @@ pub fn open(task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Arc<File> {
         task: task.clone(),
         thread,
     };
-    anon_file(
-        "[pidfd]",
+    let inode = task.pidfs.get_or_init(|| PidInode::new(task)).clone();
+    File::new(
+        pseudo_path(Pseudo::Pid, b"anon_inode:[pidfd]", inode),
         Box::new(ops),
         OpenFlags::O_RDWR | (flags & OpenFlags::O_NONBLOCK),
     )
+}
+
+/// A task's inode in pidfs: the same number means the same task.
+pub struct PidInode {
+    task: Weak<Task>,
+    node: Arc<PseudoInode>,
+}
+
+impl PidInode {
+    fn new(task: &Arc<Task>) -> Arc<PidInode> {
+        let dev = Pseudo::Pid.dev();
+        Arc::new(PidInode {
+            task: Arc::downgrade(task),
+            node: PseudoInode::new(InodeKind::Regular, 0o700, dev, 0, 0),
+        })
+    }
+}
+
+impl Inode for PidInode {
+    fn metadata(&self) -> Result<Metadata> {
+        self.node.metadata()
+    }
+
+    fn kind(&self) -> InodeKind {
+        InodeKind::Regular
+    }
+
+    fn set_attr(&self, _attr: &SetAttr) -> Result<()> {
+        err(Errno::EOPNOTSUPP)
+    }
+
+    fn open(self: Arc<Self>, _flags: OpenFlags) -> Result<Box<dyn FileOps>> {
+        let task = self.task.upgrade().ok_or(Errno::ESRCH)?;
+        let thread = !task.is_leader();
+        Ok(Box::new(PidFd { task, thread }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 /// Puts a new descriptor, close-on-exec, into the table of `caller`. EMFILE.

@@ -10,7 +10,7 @@ use crate::vfs::namespace::MountNamespace;
 use crate::vfs::{FdTable, Path, PollEvents};
 use abi::signal::{SigSet, SigStack};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// How late the first task's timers may be, nanoseconds.
 const INITIAL_SLACK_NS: u64 = 50_000;
@@ -145,6 +145,8 @@ pub struct Task {
     pub nproc_exceeded: AtomicBool,
     /// The status word of exit(2), for the leader's wait(2); a group exit has its own.
     pub exit_code: AtomicU32,
+    /// What its descriptors are made of, once there are any.
+    pub pidfs: OnceLock<Arc<super::pidfd::PidInode>>,
     /// What an interrupted call does on restart_syscall(2).
     pub restart: Lock<Option<crate::syscall::RestartBlock>>,
     /// Number of the system call it is in, for /proc/pid/syscall and the hung-task log; `u64::MAX` outside.
@@ -220,6 +222,7 @@ impl Task {
             job_stopped: AtomicBool::new(false),
             nproc_exceeded: AtomicBool::new(false),
             exit_code: AtomicU32::new(0),
+            pidfs: OnceLock::new(),
             restart: Lock::new(Rank::LEAF, None),
             in_syscall: AtomicU64::new(u64::MAX),
             syscall_words: [const { AtomicU64::new(0) }; 8],

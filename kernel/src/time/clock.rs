@@ -70,6 +70,12 @@ impl Clock {
             t::CLOCK_PROCESS_CPUTIME_ID => Ok(Clock::Process(task.group.clone(), CpuKind::Total)),
             t::CLOCK_THREAD_CPUTIME_ID if what == Use::Sleep => err(Errno::EOPNOTSUPP),
             t::CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Thread(task.clone(), CpuKind::Total)),
+            // A clock device behind a descriptor: there is none (kernel/time/posix-clock.c).
+            _ if id < 0 && id & 7 == t::CLOCKFD => err(if what == Use::Read {
+                Errno::EINVAL
+            } else {
+                Errno::EOPNOTSUPP
+            }),
             _ if id < 0 => cpu_clock(task, id, what),
             _ => err(Errno::EINVAL),
         }

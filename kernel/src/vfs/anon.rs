@@ -4,8 +4,9 @@ use super::{
     Dentry, File, FileOps, FileSystem, Inode, InodeKind, Metadata, Mount, Path, SetAttr, StatFs,
     Superblock, TimeSet,
 };
-use crate::error::Result;
+use crate::error::{Result, err};
 use crate::sync::{Lock, Rank};
+use abi::errno::Errno;
 use abi::fs::{OpenFlags, makedev};
 use abi::mount::{self as magic, MountFlags};
 use std::any::Any;
@@ -177,6 +178,10 @@ impl Inode for PseudoInode {
     }
 
     fn set_attr(&self, set: &SetAttr) -> Result<()> {
+        if self.dev == Pseudo::Anon.dev() {
+            // fs/anon_inodes.c:anon_inode_setattr()
+            return err(Errno::EOPNOTSUPP);
+        }
         let time = |t: TimeSet| match t {
             TimeSet::Now => crate::time::now(),
             TimeSet::To(at) => at,

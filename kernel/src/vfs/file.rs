@@ -41,6 +41,11 @@ pub trait FileOps: Send + Sync + Any {
         false
     }
 
+    /// Whether pread, pwrite and ftruncate go on to the file itself, although it may have no position to move.
+    fn positional(&self) -> bool {
+        self.seekable()
+    }
+
     /// lseek(2) to SEEK_END, SEEK_DATA, SEEK_HOLE relative positions; the generic one uses the inode's size.
     fn seek(&self, file: &File, offset: i64, whence: u32) -> Result<u64> {
         super::file_seek(file, offset, whence)

@@ -118,6 +118,10 @@ pub fn set(task: &Task, file: &Arc<File>, fd: i32, kind: i16) -> Result<()> {
     if inode.kind() != InodeKind::Regular || file.path().mount.fs.name() == "anon_inodefs" {
         return err(Errno::EINVAL);
     }
+    if file.path().mount.fs.name() == "pidfs" {
+        // Always open for writing.
+        return err(Errno::EAGAIN);
+    }
     let cred = task.cred();
     if inode.metadata()?.uid != cred.fsuid && !cred.capable(CAP_LEASE) {
         return err(Errno::EACCES);

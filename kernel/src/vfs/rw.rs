@@ -127,7 +127,7 @@ impl File {
         if i64::try_from(at).is_err() {
             return err(Errno::EINVAL);
         }
-        if self.ops().seekable() {
+        if self.ops().positional() {
             check_end(at, len)
         } else {
             err(Errno::ESPIPE)

@@ -38,13 +38,15 @@ pub struct Frame {
     pub stack_limit: u64,
     /// mmap(2) looks for room from here downwards.
     pub mmap_base: u64,
+    /// Or upwards from there.
+    pub bottom_up: bool,
     /// kernel.randomize_va_space: 0 nothing, 1 all but the heap, 2 all.
     randomize: i64,
 }
 
 impl Frame {
     /// `stack_limit`: RLIMIT_STACK in bytes.
-    pub fn new(stack_limit: u64, randomize: i64) -> Frame {
+    pub fn new(stack_limit: u64, randomize: i64, bottom_up: bool) -> Frame {
         let random = |pages: u64| {
             if randomize != 0 {
                 (random::u64() % pages) * PAGE_SIZE
@@ -57,10 +59,17 @@ impl Frame {
         let gap = stack_limit
             .saturating_add(pad)
             .clamp(MIN_GAP, TASK_SIZE / 6 * 5);
+        let shift = random(MMAP_RANDOM_PAGES);
+        let mmap_base = if bottom_up {
+            page_up(abi::mm::TASK_SIZE / 3) + shift
+        } else {
+            page_down(TASK_SIZE - gap - shift)
+        };
         Frame {
             stack_top,
             stack_limit,
-            mmap_base: page_down(TASK_SIZE - gap - random(MMAP_RANDOM_PAGES)),
+            mmap_base,
+            bottom_up,
             randomize,
         }
     }
@@ -182,29 +191,33 @@ pub fn lay_out(
     let mut image = Image::new(file.clone());
     image.stack_top = frame.stack_top;
     image.stack_limit = frame.stack_limit;
+    image.bottom_up = frame.bottom_up.then_some(frame.mmap_base);
     image.executable_stack = program.executable_stack;
     image.layout.mmap_base = frame.mmap_base;
     let (low, high) = extent(program)?;
-    let mut top = frame.mmap_base;
-    let vdso_len = image.vdso_len();
-    top -= vdso_len;
-    image.vdso = top;
-
-    let mut below_top = |size: u64, align: u64| -> Result<u64> {
-        let at = top.checked_sub(size).ok_or(Errno::ENOMEM)? & !(align - 1);
+    // Where mmap(2) would put it, which begins there.
+    let mut edge = frame.mmap_base;
+    let mut next_place = |size: u64, align: u64| -> Result<u64> {
+        if frame.bottom_up {
+            let at = edge.checked_next_multiple_of(align).ok_or(Errno::ENOMEM)?;
+            edge = at.checked_add(page_up(size)).ok_or(Errno::ENOMEM)?;
+            return Ok(at);
+        }
+        let at = edge.checked_sub(size).ok_or(Errno::ENOMEM)? & !(align - 1);
         if at < LOWEST {
             return err(Errno::ENOMEM);
         }
-        top = at;
+        edge = at;
         Ok(at)
     };
+    image.vdso = next_place(image.vdso_len(), PAGE_SIZE)?;
     let bias = if !program.relocatable {
         0
     } else if interpreter.is_some() {
         let base = page_down(DYN_BASE) + frame.random_below(MMAP_RANDOM_PAGES * PAGE_SIZE);
         (base & !(program.align - 1)).wrapping_sub(low)
     } else {
-        below_top(high - low, program.align)?.wrapping_sub(low)
+        next_place(high - low, program.align)?.wrapping_sub(low)
     };
     let placed = place(&mut image, program, file, bias)?;
     let layout = image.layout;
@@ -214,7 +227,7 @@ pub fn lay_out(
     if let Some((interp, interp_file)) = interpreter {
         let (low, high) = extent(interp)?;
         let bias = if interp.relocatable {
-            below_top(high - low, interp.align)?.wrapping_sub(low)
+            next_place(high - low, interp.align)?.wrapping_sub(low)
         } else {
             0
         };

@@ -254,7 +254,11 @@ fn take_over(
     if secure {
         stack_limit = stack_limit.min(SECURE_STACK);
     }
-    let frame = Frame::new(stack_limit, randomize);
+    let frame = Frame::new(
+        stack_limit,
+        randomize,
+        persona.contains(Personality::ADDR_COMPAT_LAYOUT),
+    );
     let interpreter = binary.interpreter.as_ref().map(|(p, f)| (p, f));
     let mut loaded = load::lay_out(&frame, &binary.program, &binary.file, interpreter)?;
     let sp = stack::build(
