@@ -1,7 +1,7 @@
 //! A guest thread: one host thread of a stub process, and the way into and out of the guest.
 
 use crate::aspace::Parked;
-use crate::frame::Area;
+use crate::frame::{self, Area};
 use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, vcpu, zygote};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
