@@ -91,7 +91,7 @@ pub fn early(
 
 fn register_file_systems(memory: u64) {
     for name in ["tmpfs", "ramfs"] {
-        vfs::register_filesystem(name, false, move |_source, data, _flags| {
+        vfs::register_with_parameters(name, false, tmpfs::PARAMETERS, move |_, data, _| {
             Ok(tmpfs::TmpFs::new(tmpfs::Options::parse(data, memory)?))
         });
     }

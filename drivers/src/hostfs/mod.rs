@@ -49,7 +49,11 @@ pub fn init(confinement: Confinement) {
         CONFINEMENT.set(confinement).is_ok(),
         "hostfs is set up once"
     );
-    kernel::vfs::register_filesystem("hostfs", false, |_source, data, _flags| {
+    let parameters = kernel::vfs::Parameters {
+        names: &["hostfs"],
+        check: |_| Ok(()),
+    };
+    kernel::vfs::register_with_parameters("hostfs", false, parameters, |_source, data, _flags| {
         Ok(HostFs::mount(data)?)
     });
 }
@@ -87,6 +91,8 @@ impl HostFs {
 
     fn open_at(data: &[u8], hide_kernel: bool) -> Result<Arc<HostFs>> {
         let confinement = CONFINEMENT.get_or_init(Confinement::default);
+        // As a parameter of fsconfig(2) it has a name.
+        let data = data.strip_prefix(b"hostfs=").unwrap_or(data);
         let text = std::ffi::OsStr::from_bytes(data);
         let mut path = confinement.root.clone();
         for part in Path::new(text).components() {

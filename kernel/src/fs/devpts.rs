@@ -6,8 +6,8 @@ use crate::sched;
 use crate::sync::{Lock, Rank};
 use crate::tty::{Pair, slave_rdev};
 use crate::vfs::{
-    DirEntry, DirSink, FileOps, FileSystem, Inode, InodeKind, LookupFlags, Metadata, Path, SetAttr,
-    StatFs, mount, register_filesystem,
+    DirEntry, DirSink, FileOps, FileSystem, Inode, InodeKind, LookupFlags, Metadata, Parameters,
+    Path, SetAttr, StatFs, mount, register_with_parameters,
     walk::{Actor, Walk},
 };
 use abi::errno::Errno;
@@ -363,7 +363,11 @@ pub fn find(path: &Path) -> Result<Path> {
 
 /// Makes devpts known to mount(2).
 pub fn register() {
-    register_filesystem("devpts", false, |_source, data, _flags| {
+    let parameters = Parameters {
+        names: &["uid", "gid", "mode", "ptmxmode", "max", "newinstance"],
+        check: |option| Options::parse(option).map(drop),
+    };
+    register_with_parameters("devpts", false, parameters, |_source, data, _flags| {
         Ok(Instance::new(Options::parse(data)?))
     });
 }

@@ -4,6 +4,7 @@ use super::{DirFile, FIRST_POSITION, anonymous_dev, apply_attr, new_metadata};
 use crate::error::{Error, Result, err};
 use crate::mm::pagecache::{Mapping, Quota};
 use crate::sync::{Lock, Rank};
+use crate::vfs::Parameters;
 use crate::vfs::{
     DirEntry, DirSink, FileOps, FileSystem, Inode, InodeKind, Metadata, NewNode, PageFile,
     RenameFlags, SetAttr, StatFs,
@@ -46,6 +47,23 @@ impl Default for Options {
         }
     }
 }
+
+pub const PARAMETERS: Parameters = Parameters {
+    names: &[
+        "size",
+        "nr_blocks",
+        "nr_inodes",
+        "mode",
+        "uid",
+        "gid",
+        "huge",
+        "mpol",
+        "inode32",
+        "inode64",
+        "noswap",
+    ],
+    check: |option| Options::parse(option, 1 << 30).map(drop),
+};
 
 impl Options {
     /// From the data of mount(2): `size=`, `nr_blocks=`, `nr_inodes=`, `mode=`, `uid=`, `gid=`; EINVAL.

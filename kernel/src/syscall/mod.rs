@@ -18,6 +18,7 @@ pub mod mempolicy;
 pub mod message;
 pub mod mm;
 pub mod mount;
+pub mod mount_api;
 pub mod open;
 pub mod path;
 pub mod pidfd;

@@ -74,7 +74,7 @@ pub fn mount(
     } else if flags.intersects(propagation) {
         namespace::set_propagation(&at, flags)
     } else if flags.contains(MountFlags::MS_MOVE) {
-        namespace::move_mount(&from()?, &at)
+        namespace::move_mount(&from()?, &at, false)
     } else if kind.is_null() {
         err(Errno::EINVAL)
     } else {

@@ -156,6 +156,13 @@ const PATH: &[Row] = rows! {
     SYS_NAME_TO_HANDLE_AT => super::xattr::name_to_handle_at, Partial, "no file system gives handles";
     SYS_MOUNT => super::mount::mount, Partial, "no sync, dirsync and lazytime";
     SYS_UMOUNT2 => super::mount::umount2, Full;
+    SYS_OPEN_TREE => super::mount_api::open_tree, Full;
+    SYS_MOVE_MOUNT => super::mount_api::move_mount, Full;
+    SYS_MOUNT_SETATTR => super::mount_api::mount_setattr, Partial, "no idmapped mounts";
+    SYS_FSOPEN => super::mount_api::fsopen, Full;
+    SYS_FSCONFIG => super::mount_api::fsconfig, Partial, "no file system takes files or bytes as parameters";
+    SYS_FSMOUNT => super::mount_api::fsmount, Full;
+    SYS_FSPICK => super::mount_api::fspick, Full;
     SYS_PIVOT_ROOT => super::mount::pivot_root, Full;
 };
 

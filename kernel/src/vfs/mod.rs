@@ -6,11 +6,13 @@ pub mod attr;
 mod buffer;
 pub mod create;
 pub(crate) mod dcache;
+pub mod detached;
 pub mod device;
 mod fasync;
 mod fdtable;
 mod file;
 pub mod flags;
+pub mod fscontext;
 mod inode;
 pub mod inotify;
 pub mod lease;
@@ -50,7 +52,10 @@ pub use open::{How, open, open_at, open_path};
 pub use pagefile::{PageFile, limit_size, limit_write, lock_inode};
 pub use path::{Path, Reach, path_names, path_string};
 pub use poll::PollEvents;
-pub use registry::{FsType, filesystem_type, filesystem_types, register_filesystem};
+pub use registry::{
+    FsType, Parameters, filesystem_type, filesystem_types, register_filesystem,
+    register_with_parameters,
+};
 pub use rw::{import_buffer, import_iovec};
 pub use walk::{Actor, LookupFlags, Walk, dirfd_path, lookup, lookup_as};
 

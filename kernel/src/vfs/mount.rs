@@ -94,6 +94,8 @@ pub struct Mount {
     /// Accesses that are left till MNT_EXPIRE has to be asked for anew.
     expiring: AtomicU32,
     writers: AtomicUsize,
+    /// Top of a tree that isn't attached anywhere yet.
+    floating: AtomicBool,
     /// First column of /proc/mounts.
     pub source: String,
     pub propagation: Propagation,
@@ -135,6 +137,7 @@ impl Mount {
             flags: AtomicU64::new(flags.intersection(PER_MOUNT).bits()),
             expiring: AtomicU32::new(0),
             writers: AtomicUsize::new(0),
+            floating: AtomicBool::new(false),
             source: source.into(),
             propagation: Propagation::default(),
         })
@@ -211,6 +214,15 @@ impl Mount {
     /// Whether it is part of the tree.
     pub fn is_attached(&self) -> bool {
         self.state.lock().attached
+    }
+
+    /// Whether it is the top of a tree that only a descriptor holds ([`super::detached`]).
+    pub fn is_floating(&self) -> bool {
+        self.floating.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_floating(&self, on: bool) {
+        self.floating.store(on, Ordering::Relaxed);
     }
 
     /// MNT_EXPIRE: whether it was marked before, and nobody but umount2(2) itself has come here since.

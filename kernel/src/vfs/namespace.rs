@@ -263,7 +263,9 @@ pub fn bind(from: &Path, at: &Path, recursive: bool) -> Result<()> {
 /// A copy of what shows at `from`, not attached yet; `recursive`: with what is mounted below, but for what is
 /// unbindable. EINVAL.
 pub(super) fn copy_tree(from: &Path, recursive: bool) -> Result<Arc<Mount>> {
-    if !from.mount.is_attached() || from.mount.propagation.is_unbindable() {
+    if !(from.mount.is_attached() || from.mount.is_floating())
+        || from.mount.propagation.is_unbindable()
+    {
         return err(Errno::EINVAL);
     }
     let top = copy(&from.mount, from, Kin::Same);
@@ -294,21 +296,26 @@ pub fn remount(at: &Path, data: &[u8], flags: MountFlags, bind: bool) -> Result<
         return err(Errno::EBUSY);
     }
     if !bind {
-        let superblock = at.mount.superblock();
-        if read_only && !superblock.read_only() && superblock.is_written() {
-            return err(Errno::EBUSY);
-        }
-        if !read_only && superblock.fs.never_written() {
-            return err(Errno::EROFS);
-        }
-        superblock.fs.remount(data)?;
-        if read_only && !superblock.read_only() {
-            superblock.fs.sync()?;
-        }
-        superblock.set_read_only(read_only);
+        reconfigure(at.mount.superblock(), data, read_only)?;
     }
     at.mount.set_flags(new);
     mount::changed();
+    Ok(())
+}
+
+/// Changes the options of a file system (fs/super.c:reconfigure_super()). EBUSY, EROFS, its own errors.
+pub(super) fn reconfigure(superblock: &Superblock, data: &[u8], read_only: bool) -> Result<()> {
+    if read_only && !superblock.read_only() && superblock.is_written() {
+        return err(Errno::EBUSY);
+    }
+    if !read_only && superblock.fs.never_written() {
+        return err(Errno::EROFS);
+    }
+    superblock.fs.remount(data)?;
+    if read_only && !superblock.read_only() {
+        superblock.fs.sync()?;
+    }
+    superblock.set_read_only(read_only);
     Ok(())
 }
 
@@ -336,8 +343,8 @@ pub fn set_propagation(at: &Path, flags: MountFlags) -> Result<()> {
     Ok(())
 }
 
-/// MS_MOVE. EINVAL, ELOOP into its own tree.
-pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
+/// MS_MOVE; `beneath`: below what is mounted on `at`. EINVAL, ELOOP into its own tree.
+pub fn move_mount(from: &Path, at: &Path, beneath: bool) -> Result<()> {
     let _turn = lock_tree();
     if !from.is_mount_root() || !from.mount.is_attached() || !at.mount.is_attached() {
         return err(Errno::EINVAL);
@@ -351,7 +358,11 @@ pub fn move_mount(from: &Path, at: &Path) -> Result<()> {
     }
     let was = from.mount.mountpoint();
     mount::detach(&from.mount);
-    let moved = attach_on_top(&from.mount, at);
+    let moved = if beneath {
+        attach_tree(&from.mount, at, true)
+    } else {
+        attach_on_top(&from.mount, at)
+    };
     if let (Err(_), Some(was)) = (&moved, was) {
         mount::attach(&from.mount, &was)?;
     }

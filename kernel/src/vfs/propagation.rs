@@ -133,6 +133,13 @@ pub fn share(mount: &Arc<Mount>) {
     know(mount);
 }
 
+/// MOVE_MOUNT_SET_GROUP: `to`, a private mount, joins the groups of `from`.
+pub fn join(from: &Arc<Mount>, to: &Arc<Mount>) {
+    let (peer, master) = (from.propagation.peer(), from.propagation.master());
+    to.propagation.set(peer, master);
+    know(to);
+}
+
 /// What a copy of a mount is to its original.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kin {

@@ -445,12 +445,13 @@ fn mounts_cover_and_come_off() {
     assert_eq!(
         no(move_mount(
             &w.find("/m").unwrap(),
-            &w.find("/m/deep").unwrap()
+            &w.find("/m/deep").unwrap(),
+            false
         )),
         Errno::ELOOP
     );
     w.mkdir("/to");
-    move_mount(&w.find("/m").unwrap(), &w.find("/to").unwrap()).unwrap();
+    move_mount(&w.find("/m").unwrap(), &w.find("/to").unwrap(), false).unwrap();
     assert!(w.find("/to/deep/inner").is_ok());
     assert!(w.find("/m/below").is_ok());
     unmount(w.find("/to/deep").unwrap(), UmountFlags::empty()).unwrap();

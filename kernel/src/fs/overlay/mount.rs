@@ -3,7 +3,8 @@
 use super::{Layer, OverlayFs, UPPER, find};
 use crate::error::{Error, Result, err};
 use crate::vfs::{
-    FileSystem, Inode, InodeKind, LookupFlags, NewNode, Path, lookup, register_filesystem,
+    FileSystem, Inode, InodeKind, LookupFlags, NewNode, Parameters, Path, lookup,
+    register_with_parameters,
 };
 use abi::errno::Errno;
 use abi::fs::AT_FDCWD;
@@ -14,7 +15,23 @@ const MAX_LOWER: usize = 128;
 
 /// Makes `overlay` known to mount(2).
 pub fn register() {
-    register_filesystem("overlay", false, |_source, data, _flags| construct(data));
+    let parameters = Parameters {
+        names: &[
+            "lowerdir",
+            "upperdir",
+            "workdir",
+            "index",
+            "xino",
+            "metacopy",
+            "nfs_export",
+            "uuid",
+            "redirect_dir",
+        ],
+        check: |_| Ok(()),
+    };
+    register_with_parameters("overlay", false, parameters, |_source, data, _flags| {
+        construct(data)
+    });
 }
 
 fn directory(path: &str) -> Result<Path> {
