@@ -353,7 +353,6 @@ impl AddressSpace {
     /// Takes back the host thread of a dropped [`GuestThread`].
     pub(crate) fn release(&self, area: Area, tid: i32, cpu: usize, how: Left) {
         if Arc::strong_count(&self.0) == 1 {
-            self.0.machine.send_away(tid);
             return;
         }
         let mut areas = self.0.areas.lock().unwrap();
@@ -437,7 +436,12 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        let slots = std::mem::take(&mut self.areas.get_mut().unwrap().slots);
+        let areas = self.areas.get_mut().unwrap();
+        let slots = std::mem::take(&mut areas.slots);
+        areas
+            .parked
+            .iter()
+            .for_each(|thread| self.machine.send_away(thread.tid));
         self.machine.bury(self.pid, slots, self.obituary.clone());
     }
 }

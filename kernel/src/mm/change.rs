@@ -97,7 +97,7 @@ impl Change<'_> {
         sizes::commit(self.before, counts);
         self.before = counts;
         self.inner.peak_total = self.inner.peak_total.max(counts.total);
-        let ops = std::mem::take(&mut self.ops);
+        let ops = without_needless(std::mem::take(&mut self.ops));
         let gone = std::mem::take(&mut self.gone);
         let result = match guest {
             Some(guest) if ops.iter().all(MapOp::guest_applied) => {
@@ -287,6 +287,33 @@ impl Change<'_> {
         }
         Ok(())
     }
+}
+
+/// `ops` without removals of what the next operation replaces anyway.
+fn without_needless(mut ops: Vec<MapOp>) -> Vec<MapOp> {
+    let replaced = |addr: u64, len: u64, next: &MapOp| match *next {
+        MapOp::Anon {
+            addr: at,
+            len: size,
+            ..
+        }
+        | MapOp::File {
+            addr: at,
+            len: size,
+            ..
+        } => at <= addr && addr + len <= at + size,
+        _ => false,
+    };
+    let mut i = 0;
+    while i + 1 < ops.len() {
+        match ops[i] {
+            MapOp::Unmap { addr, len } if replaced(addr, len, &ops[i + 1]) => {
+                ops.remove(i);
+            }
+            _ => i += 1,
+        }
+    }
+    ops
 }
 
 /// Applies `ops`. ENOMEM. Our areas may be several on the host, and it moves one at a time: what it refuses to move is
