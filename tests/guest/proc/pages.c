@@ -31,13 +31,18 @@ static void pages(const char *label, void *at, int n)
     say("%s:%s", label, line);
 }
 
-static void exclusive(const char *label, void *at)
+static int is_exclusive(void *at)
 {
     uint64_t e;
     int fd = MUST(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
     MUST(pread(fd, &e, 8, (uintptr_t)at / PAGE * 8));
     close(fd);
-    say("%s: exclusive %d", label, (int)(e >> 56 & 1));
+    return e >> 56 & 1;
+}
+
+static void exclusive(const char *label, void *at)
+{
+    say("%s: exclusive %d", label, is_exclusive(at));
 }
 
 /* Fields of the area that starts at `at`. */
@@ -135,6 +140,8 @@ int main(void)
     smaps("parent's", p, some);
     write(go[1], "x", 1);
     waitpid(child, NULL, 0);
+    /* Memory of a process that has been waited for may still be on its way back. */
+    for (int i = 0; i < 2000 && !is_exclusive(p + 2 * PAGE); i++) usleep(1000);
     exclusive("parent's alone again", p + 2 * PAGE);
 
     char *s = anon(8, PROT_READ | PROT_WRITE, MAP_SHARED);
