@@ -15,6 +15,7 @@ pub mod sched;
 pub mod signal;
 pub mod sync;
 pub mod syscall;
+pub mod syslog;
 pub mod sysrq;
 pub mod task;
 pub mod time;

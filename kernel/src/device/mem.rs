@@ -154,13 +154,6 @@ fn random_ioctl(cx: &Context, cmd: u32, arg: u64) -> Result<u64> {
     Ok(0)
 }
 
-/// An open /dev/kmsg or /proc/kmsg, at the first record that is still there.
-pub fn open_kmsg() -> Box<dyn FileOps> {
-    Box::new(Kmsg {
-        next: Lock::new(Rank::LEAF, 0),
-    })
-}
-
 /// An open /dev/kmsg: each read is one record, each write one line.
 struct Kmsg {
     next: Lock<u64>,

@@ -2,8 +2,6 @@
 
 mod mem;
 
-pub use mem::open_kmsg;
-
 /// Makes them known: /dev/null, zero, full, random, urandom, kmsg.
 pub fn init() {
     mem::init();

@@ -5,12 +5,12 @@ use crate::error::{Result, err};
 use crate::log;
 use crate::machine::{self, End};
 use crate::sched;
-use crate::sync::WaitQueue;
 use crate::user::UserPtr;
+use crate::vfs::Sink;
 use crate::{random, uts};
 use abi::errno::Errno;
 use abi::task::*;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub fn uname(cx: &mut Context, buf: UserPtr<Utsname>) -> Result<()> {
     let mut names = uts::utsname();
@@ -150,20 +150,9 @@ pub fn reboot(
     }
 }
 
-/// First record that SYSLOG_ACTION_READ and READ_ALL have not had, or that was not cleared.
-static READ_NEXT: AtomicU64 = AtomicU64::new(0);
 /// The console's level before SYSLOG_ACTION_CONSOLE_OFF.
 static SAVED_LEVEL: AtomicU8 = AtomicU8::new(NOT_SAVED);
 const NOT_SAVED: u8 = u8::MAX;
-
-fn lines(from: u64) -> Vec<(u64, Vec<u8>)> {
-    let format = |r: log::Record| {
-        let (seconds, micros) = (r.time_ns / 1_000_000_000, r.time_ns / 1000 % 1_000_000);
-        let text = format!("<{}>[{seconds:5}.{micros:06}] {}\n", r.priority(), r.text);
-        (r.seq, text.into_bytes())
-    };
-    log::since(from).into_iter().map(format).collect()
-}
 
 fn check_syslog(cx: &Context, action: u32) -> Result<()> {
     let open = matches!(action, SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_SIZE_BUFFER)
@@ -175,55 +164,23 @@ fn check_syslog(cx: &Context, action: u32) -> Result<()> {
     }
 }
 
-/// The lines that fit, oldest first, from number `from` on; and the number behind the last one taken.
-fn take_lines(from: u64, room: usize) -> (Vec<u8>, u64) {
-    let (mut out, mut next) = (Vec::new(), from);
-    for (seq, line) in lines(from) {
-        if out.len() + line.len() > room {
-            break;
-        }
-        out.extend_from_slice(&line);
-        next = seq + 1;
-    }
-    (out, next)
-}
-
 pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Result<usize> {
     check_syslog(cx, action)?;
-    let args_ok = !buf.is_null() && len >= 0;
     match action {
         SYSLOG_ACTION_CLOSE | SYSLOG_ACTION_OPEN => Ok(0),
-        SYSLOG_ACTION_READ => {
-            if !args_ok {
+        SYSLOG_ACTION_READ | SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_READ_CLEAR => {
+            if buf.is_null() || len < 0 {
                 return err(Errno::EINVAL);
             }
             if len == 0 {
                 return Ok(0);
             }
-            let queue: &WaitQueue = log::waiters();
-            let (text, next) = queue.wait_until(|| {
-                let (text, next) = take_lines(READ_NEXT.load(Ordering::SeqCst), len as usize);
-                (!text.is_empty()).then_some((text, next))
-            })?;
-            buf.write_bytes(&text)?;
-            READ_NEXT.store(next, Ordering::SeqCst);
-            Ok(text.len())
-        }
-        SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_READ_CLEAR => {
-            if !args_ok {
-                return err(Errno::EINVAL);
+            if action == SYSLOG_ACTION_READ {
+                let mm = cx.task.mm().ok_or(Errno::EFAULT)?;
+                let part = (buf.addr(), len as usize);
+                return crate::syslog::read(&mut Sink::user(mm, vec![part]), false);
             }
-            // The newest lines that fit.
-            let all = lines(log::cleared_to());
-            let mut size: usize = all.iter().map(|(_, line)| line.len()).sum();
-            let mut text = Vec::new();
-            for (_, line) in &all {
-                if size <= len as usize {
-                    text.extend_from_slice(line);
-                } else {
-                    size -= line.len();
-                }
-            }
+            let text = crate::syslog::newest(len as usize);
             buf.write_bytes(&text)?;
             if action == SYSLOG_ACTION_READ_CLEAR {
                 log::clear();
@@ -258,10 +215,7 @@ pub fn syslog(cx: &mut Context, action: u32, buf: UserPtr<u8>, len: i32) -> Resu
                 err(Errno::EINVAL)
             }
         }
-        SYSLOG_ACTION_SIZE_UNREAD => {
-            let unread = lines(READ_NEXT.load(Ordering::SeqCst));
-            Ok(unread.iter().map(|(_, line)| line.len()).sum())
-        }
+        SYSLOG_ACTION_SIZE_UNREAD => Ok(crate::syslog::unread_bytes()),
         SYSLOG_ACTION_SIZE_BUFFER => Ok(log::RING_BYTES),
         _ => err(Errno::EINVAL),
     }

@@ -8,6 +8,7 @@ use crate::sched;
 use crate::task::pids;
 use crate::time;
 use crate::vfs;
+use abi::cap::CAP_SYSLOG;
 use abi::errno::Errno;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -42,7 +43,14 @@ pub(super) fn names() -> Fixed {
             Node::text(|| Ok(interrupts().into_bytes()))
         })
         .with("kmsg", || {
-            Node::special(|_| Ok(crate::device::open_kmsg())).mode(0o400)
+            Node::special(|_| {
+                // /proc/kmsg is read by whoever could open it.
+                if !crate::sched::current().capable(CAP_SYSLOG) {
+                    return err(Errno::EPERM);
+                }
+                Ok(Box::new(crate::syslog::ProcKmsg))
+            })
+            .mode(0o400)
         })
         .with("loadavg", || Node::text(|| Ok(loadavg().into_bytes())))
         .with("locks", || {
