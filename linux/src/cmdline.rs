@@ -30,6 +30,8 @@ pub struct Options {
     pub ncpus: usize,
     /// `spin=`.
     pub spin: Spin,
+    /// False by `nofsgsbase`.
+    pub fsgsbase: bool,
     /// What stands behind `con` and `ssl` (true), as given: `1=pts`.
     pub lines: Vec<(bool, String)>,
     /// `console=`, in order.
@@ -93,6 +95,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
         mem: None,
         ncpus: 1,
         spin: Spin::default(),
+        fsgsbase: true,
         lines: Vec::new(),
         console: Vec::new(),
         ssl_non_raw: false,
@@ -176,6 +179,7 @@ pub fn parse(args: &[String], root_fs_here: bool) -> Result<Parsed, String> {
                 o.noreboot = true;
                 continue;
             }
+            ("nofsgsbase", None) => o.fsgsbase = false,
             ("quiet", None) => o.quiet = true,
             ("root", Some(device)) => root = Some(device.to_owned()),
             ("rootfstype", Some(kind)) => fstype = Some(kind.to_owned()),
@@ -347,6 +351,12 @@ mod tests {
                 (false, "0=fd:0,fd:1".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn bases_by_instruction_can_be_forbidden() {
+        assert!(boot(&[]).fsgsbase);
+        assert!(!boot(&["nofsgsbase"]).fsgsbase);
     }
 
     #[test]

@@ -82,6 +82,10 @@ spin=<auto|off|always>
     call from a second host CPU, which then is busy meanwhile. auto, the
     default: while the host has a CPU that nobody else wants.
 
+nofsgsbase
+    Does without the CPU's instructions for FS and GS bases, as hosts that
+    lack them have to: slower.
+
 init=<program>
     Runs this program as process 1, instead of /sbin/init or, on the host's
     tree, a shell. Words that the kernel doesn't know are its arguments,

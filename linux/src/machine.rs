@@ -124,12 +124,18 @@ fn start(options: &Options) -> Result<(Platform, Option<Instance>), String> {
         ncpus: options.ncpus,
         fiber_stack: FIBER_STACK,
         spin: options.spin,
+        fsgsbase: options.fsgsbase,
     })
     .map_err(|e| format!("the host refuses what guest processes need: {e}"))?;
     let memory = options.mem.unwrap_or_else(|| host_memory() / 2);
     boot::early(&platform, memory, &options.cmdline, entropy)
         .map_err(|e| format!("boot failed: {e:?}"))?;
-    kernel::fs::proc::set_cpu_info(first_cpu());
+    let cpu = first_cpu();
+    kernel::fs::proc::set_cpu_info(if platform::fsgsbase() {
+        cpu
+    } else {
+        cpu.replace(" fsgsbase", "")
+    });
     let confinement = Confinement {
         root: options
             .hostfs_root

@@ -33,6 +33,7 @@ fn main() {
         ncpus: 1,
         fiber_stack: 128 << 10,
         spin: Spin::default(),
+        fsgsbase: true,
     })
     .expect("platform");
     let vcpu = Vcpu::new(0, &platform);

@@ -37,3 +37,4 @@ pub use small::{AHEAD_MAX, LATER_MAX};
 pub use thread::{GuestThread, ThreadState};
 pub use vcpu::Vcpu;
 pub use xstate::XState;
+pub use zygote::fsgsbase;

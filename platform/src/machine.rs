@@ -21,6 +21,8 @@ pub struct Config {
     pub fiber_stack: usize,
     /// Whether vCPUs may answer from a second host CPU.
     pub spin: Spin,
+    /// Whether guests' threads may write their FS and GS bases themselves, where the host's can.
+    pub fsgsbase: bool,
 }
 
 /// The host side of a machine. Clones share it.
@@ -59,6 +61,7 @@ impl Platform {
     /// Starts the zygote and the page-cache memory. Call it on the main thread, which must live as long as the
     /// process: the stub processes die with the thread that started them.
     pub fn start(config: Config) -> io::Result<Platform> {
+        zygote::use_fsgsbase(config.fsgsbase);
         let control = Control::new()?;
         let cache = PageCacheMemory::new()?;
         clock::start(&cache, cache.capacity())?;

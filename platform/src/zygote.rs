@@ -6,7 +6,7 @@ use crate::{filter, small, sys};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use stub::layout::{fd, req};
 
 /// The signal that interrupts a guest thread. A standard one: any number of kicks is one pending signal.
@@ -23,10 +23,20 @@ const HANDLED: [i32; 7] = [
     PREEMPT,
 ];
 
-/// Whether user code may write the FS and GS bases (AT_HWCAP2 bit 1).
+/// What [`fsgsbase`] says.
+static FSGSBASE: AtomicBool = AtomicBool::new(false);
+
+/// Whether user code may write the FS and GS bases, and it is to make use of that. Known from `use_fsgsbase` on.
+#[inline]
 pub fn fsgsbase() -> bool {
+    FSGSBASE.load(Ordering::Relaxed)
+}
+
+/// Decides that: what the host says (AT_HWCAP2 bit 1) if it is allowed to.
+pub fn use_fsgsbase(allowed: bool) {
     // SAFETY: no pointers.
-    unsafe { libc::getauxval(libc::AT_HWCAP2) & 2 != 0 }
+    let can = unsafe { libc::getauxval(libc::AT_HWCAP2) & 2 != 0 };
+    FSGSBASE.store(can && allowed, Ordering::Relaxed);
 }
 
 /// Starts the zygote and returns its agent. The calling thread must live as long as the process.

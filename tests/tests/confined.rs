@@ -12,6 +12,7 @@ fn main() -> std::process::ExitCode {
         ("confined/as_caller", as_caller),
         ("confined/ordinary_user", ordinary_user),
         ("confined/refusals_work", refusals_work),
+        ("confined/no_user_namespaces", no_user_namespaces),
     ])
 }
 
@@ -60,6 +61,14 @@ fn ordinary_user() -> Result<(), String> {
     }
     let words = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs";
     run(words.split(' ').map(OsString::from).collect())
+}
+
+/// Where `user.max_user_namespaces` is 0: in a user namespace of the test's own that allows no other.
+fn no_user_namespaces() -> Result<(), String> {
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces && ! unshare -U true 2>/dev/null && exec \"$@\"";
+    run(["unshare", "-Ur", "sh", "-c", script, "sh"]
+        .map(OsString::from)
+        .into())
 }
 
 /// That the filter is one: what it refuses is refused.

@@ -29,6 +29,7 @@ fn main() -> std::process::ExitCode {
         ("lifecycle/init_arguments", init_arguments),
         ("lifecycle/host_untouched", host_untouched),
         ("lifecycle/spin", spin),
+        ("lifecycle/nofsgsbase", nofsgsbase),
         ("lifecycle/idle", idle),
         ("lifecycle/boot_time", boot_time),
         ("lifecycle/ordinary_user", ordinary_user),
@@ -249,7 +250,25 @@ fn host_untouched() -> Result<(), String> {
     )
 }
 
-/// CPU time in clock ticks of a process and those below it.
+/// Programs whose threads have FS bases of their own, and a JIT's, where bases are written by system calls.
+fn nofsgsbase() -> Result<(), String> {
+    const WORK: &str = "grep -c fsgsbase /proc/cpuinfo; \
+        python3 -c 'import threading, subprocess as s; l = []; \
+        t = [threading.Thread(target=lambda: l.append(s.run([\"true\"]).returncode)) for _ in range(20)]; \
+        [x.start() for x in t]; [x.join() for x in t]; print(sum(l), len(l))'; \
+        perl -e '$SIG{ALRM} = sub { print \"alarm\\n\"; exit }; alarm 1; 1 while 1'; \
+        for i in $(seq 30); do echo $i | cat & done | sort -n | tail -1; wait; exit 6\n";
+    for args in [&["nofsgsbase"][..], &["nofsgsbase", "ncpus=2"]] {
+        let ended = shell(args, WORK);
+        check(
+            ended.console.contains("0\n0 20\nalarm\n30\n") && code(&ended) == Some(6),
+            "the work's answer",
+            &ended,
+        )?;
+    }
+    Ok(())
+}
+
 /// Shell work of all kinds, answered from another CPU as often as possible, by machines of one and of two vCPUs.
 fn spin() -> Result<(), String> {
     const WORK: &str = "cd /tmp; for i in 1 2 3 4 5 6 7 8; do seq 2000 >s$i; done; cat s? | sort -n | uniq -c | tail -1; \
@@ -272,6 +291,7 @@ fn spin() -> Result<(), String> {
     Ok(())
 }
 
+/// CPU time in clock ticks of a process and those below it.
 fn ticks(pid: i32) -> u64 {
     let mut family = Vec::new();
     umlaut_tests::machine::note_family(pid, &mut family);

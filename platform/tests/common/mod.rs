@@ -44,6 +44,7 @@ pub fn platform() -> &'static Platform {
                     ncpus: NCPUS,
                     fiber_stack: 128 << 10,
                     spin: crate::SPIN,
+                    fsgsbase: true,
                 })
                 .expect("platform"),
             )

@@ -26,6 +26,7 @@ const PROGRAMS: [Program; 4] = [
             "mconsole=notify:",
             "mem=",
             "ncpus=",
+            "nofsgsbase",
             "noreboot",
             "quiet",
             "ro",

@@ -9,6 +9,17 @@ use abi::task::*;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+/// Bit 1 says that FS and GS bases may be written by instructions.
+fn hwcap2() -> u64 {
+    const FSGSBASE: u64 = 2;
+    let host = host_auxv(AT_HWCAP2);
+    if platform::fsgsbase() {
+        host
+    } else {
+        host & !FSGSBASE
+    }
+}
+
 /// What the host says of its CPU: AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ are the guest's too.
 fn host_auxv(key: u64) -> u64 {
     static HOST: OnceLock<HashMap<u64, u64>> = OnceLock::new();
@@ -74,7 +85,7 @@ pub fn build(
         (AT_EGID, u64::from(cred.egid)),
         (AT_SECURE, u64::from(secure)),
         (AT_RANDOM, random_at),
-        (AT_HWCAP2, host_auxv(AT_HWCAP2)),
+        (AT_HWCAP2, hwcap2()),
         (AT_EXECFN, file_at),
         (AT_PLATFORM, platform_at),
         (AT_NULL, 0),
