@@ -426,6 +426,9 @@ impl Inode for OvlInode {
     }
 
     fn sync(&self, data_only: bool) -> Result<()> {
+        if self.fs()?.is_volatile() {
+            return Ok(());
+        }
         match self.upper() {
             Some(upper) => upper.sync(data_only),
             None => Ok(()),

@@ -17,6 +17,7 @@ use crate::sync::{Lock, Mutex, Rank};
 use crate::vfs::{FileSystem, Inode, InodeKind, StatFs};
 use abi::errno::Errno;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// OVERLAYFS_SUPER_MAGIC.
@@ -46,6 +47,8 @@ pub struct OverlayFs {
     /// Keeps the numbers of its upper layer apart from those of the lower one (xino).
     tag: u64,
     options: String,
+    /// Nothing is written through to the disk when a program asks for it (volatile).
+    volatile: AtomicBool,
     upper_fs: Arc<dyn FileSystem>,
     copying: Mutex<()>,
     /// Inodes in use, so that hard links are one inode: by layer and number.
@@ -85,6 +88,7 @@ impl OverlayFs {
             dev: anonymous_dev(),
             tag,
             options,
+            volatile: AtomicBool::new(false),
             upper_fs: over.fs,
             copying: Mutex::new(()),
             inodes: Lock::new(Rank::INODE, HashMap::new()),
@@ -94,6 +98,12 @@ impl OverlayFs {
         let root = OvlInode::new(&fs, None, Some(over.top), Some(below.top))?;
         *fs.root.lock() = Some(root);
         Ok(fs)
+    }
+}
+
+impl OverlayFs {
+    fn is_volatile(&self) -> bool {
+        self.volatile.load(Ordering::Relaxed)
     }
 }
 
@@ -127,6 +137,9 @@ impl FileSystem for OverlayFs {
     }
 
     fn sync(&self) -> Result<()> {
+        if self.is_volatile() {
+            return Ok(());
+        }
         self.upper_fs.sync()
     }
 }

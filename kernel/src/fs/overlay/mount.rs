@@ -1,5 +1,6 @@
 //! The overlay as mount(2) makes it: `lowerdir=`, `upperdir=`, `workdir=` (fs/overlayfs/params.c).
 
+use super::dir::names;
 use super::{Layer, OverlayFs, UPPER, find};
 use crate::error::{Error, Result, err};
 use crate::vfs::{
@@ -9,9 +10,12 @@ use crate::vfs::{
 use abi::errno::Errno;
 use abi::fs::AT_FDCWD;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Lower layers that inode numbers keep apart.
 const MAX_LOWER: usize = 128;
+/// In `work`: names of features for which the overlay can't be mounted again.
+const INCOMPAT: &[u8] = b"incompat";
 
 /// Makes `overlay` known to mount(2).
 pub fn register() {
@@ -26,6 +30,7 @@ pub fn register() {
             "nfs_export",
             "uuid",
             "redirect_dir",
+            "volatile",
         ],
         check: |_| Ok(()),
     };
@@ -71,20 +76,39 @@ impl Layer {
     }
 }
 
-/// The directory `work` in the work directory, as Linux leaves it there.
-fn make_work(dir: &Arc<dyn Inode>) -> Result<()> {
-    if find(dir, b"work")?.is_some() {
-        return Ok(());
+/// The object `name` in `dir`, made when there is none.
+fn make(dir: &Arc<dyn Inode>, name: &[u8], kind: InodeKind) -> Result<Arc<dyn Inode>> {
+    if let Some(there) = find(dir, name)? {
+        return Ok(there);
     }
     let node = NewNode {
-        kind: InodeKind::Directory,
+        kind,
         mode: 0,
         uid: 0,
         gid: 0,
         rdev: 0,
         target: b"",
     };
-    dir.create(b"work", &node).map(drop)
+    dir.create(name, &node)
+}
+
+/// The directory `work` in the work directory, as Linux leaves it there. EINVAL when the last overlay there was one that
+/// can't be mounted again: fs/overlayfs/readdir.c:ovl_workdir_cleanup().
+fn make_work(dir: &Arc<dyn Inode>, volatile: bool) -> Result<()> {
+    let work = make(dir, b"work", InodeKind::Directory)?;
+    if let Some(incompat) = find(&work, INCOMPAT)?
+        && let Some(feature) = names(&incompat)?.iter().next()
+    {
+        let feature = String::from_utf8_lossy(feature.name);
+        crate::pr_err!("overlay: overlay with incompat feature '{feature}' cannot be mounted");
+        return err(Errno::EINVAL);
+    }
+    if volatile {
+        let incompat = make(&work, INCOMPAT, InodeKind::Directory)?;
+        let mark = make(&incompat, b"volatile", InodeKind::Directory)?;
+        make(&mark, b"dirty", InodeKind::Regular)?;
+    }
+    Ok(())
 }
 
 fn check_upper(upper: &Path, work: &Path) -> Result<()> {
@@ -100,16 +124,20 @@ fn check_upper(upper: &Path, work: &Path) -> Result<()> {
 /// without a lower layer, or one alone; for an upper directory without a work directory beside it, or on an overlay.
 fn construct(data: &[u8]) -> Result<Arc<dyn FileSystem>> {
     let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
-    let (mut lower, mut upper, mut work) = (None, None, None);
+    let (mut lower, mut upper, mut work, mut volatile) = (None, None, None, false);
     for word in text.split(',').filter(|w| !w.is_empty()) {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         match (key, value) {
             ("lowerdir", _) => lower = Some(value),
             ("upperdir", _) => upper = Some(value),
             ("workdir", _) => work = Some(value),
+            ("volatile", "") => volatile = true,
             ("index" | "xino" | "metacopy" | "nfs_export" | "uuid", "off")
             | ("redirect_dir", "off" | "nofollow") => {}
-            _ => return err(Errno::EINVAL),
+            _ => {
+                crate::pr_err!("overlay: mount option '{word}' is unknown, or not there");
+                return err(Errno::EINVAL);
+            }
         }
     }
     let lower = lower.ok_or(Errno::EINVAL)?;
@@ -125,8 +153,9 @@ fn construct(data: &[u8]) -> Result<Arc<dyn FileSystem>> {
         (Some(upper), Some(work)) => {
             let (upper_at, work_at) = (directory(upper)?, directory(work)?);
             check_upper(&upper_at, &work_at)?;
-            make_work(&work_at.inode())?;
-            let shown = format!(",lowerdir={lower},upperdir={upper},workdir={work}");
+            make_work(&work_at.inode(), volatile)?;
+            let last = if volatile { ",volatile" } else { "" };
+            let shown = format!(",lowerdir={lower},upperdir={upper},workdir={work}{last}");
             Some((Layer::at(&upper_at), shown))
         }
         (Some(_), None) => return err(Errno::EINVAL),
@@ -142,7 +171,11 @@ fn construct(data: &[u8]) -> Result<Arc<dyn FileSystem>> {
         tag += 1;
     }
     let fs = match upper {
-        Some((upper, shown)) => OverlayFs::lay(upper, below, UPPER, shown)?,
+        Some((upper, shown)) => {
+            let fs = OverlayFs::lay(upper, below, UPPER, shown)?;
+            fs.volatile.store(volatile, Ordering::Relaxed);
+            fs
+        }
         None => {
             let over = layers.pop().ok_or_else(|| Error::new(Errno::EINVAL))?;
             OverlayFs::lay(over, below, tag << 56, format!(",lowerdir={lower}"))?
