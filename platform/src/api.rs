@@ -111,7 +111,8 @@ pub enum MapOp {
     Unmap { addr: u64, len: u64 },
     /// Change the protection of a range.
     Protect { addr: u64, len: u64, prot: Prot },
-    /// `madvise`: MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*.
+    /// `madvise`: MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_*,
+    /// and MADV_GUARD_* where [`has_guard_pages`](crate::has_guard_pages) says so.
     Advise { addr: u64, len: u64, advice: i32 },
     /// Move pages (`mremap` with MREMAP_FIXED); `keep`: MREMAP_DONTUNMAP.
     Move {

@@ -33,9 +33,13 @@ const fn hi(arg: u32) -> u32 {
 /// The highest upper half that an address or a length may have: their sum, rounded up twice, still ends below the stub.
 const MAX_HI: u32 = STUB_HI - 3;
 
+/// Advice of Linux 6.13: pages that nobody can touch, without an area of their own.
+pub const GUARD_INSTALL: i32 = 102;
+const GUARD_REMOVE: i32 = 103;
+
 /// Advice that touches nothing but the caller's own pages. Not among them: MADV_REMOVE, which punches holes in the
 /// page cache, and MADV_DONTFORK, which would change what fork copies.
-const ADVICE: [i32; 13] = [
+const ADVICE: [i32; 15] = [
     libc::MADV_NORMAL,
     libc::MADV_RANDOM,
     libc::MADV_SEQUENTIAL,
@@ -49,6 +53,8 @@ const ADVICE: [i32; 13] = [
     libc::MADV_POPULATE_READ,
     libc::MADV_POPULATE_WRITE,
     25, // MADV_COLLAPSE
+    GUARD_INSTALL,
+    GUARD_REMOVE,
 ];
 
 /// Flags an anonymous mapping made without the secret must have, and all that it may have.

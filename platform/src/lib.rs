@@ -32,7 +32,7 @@ pub use beside::Spin;
 pub use machine::{Config, Platform};
 pub use pagecache::PageCacheMemory;
 pub use remains::{Remains, Used};
-pub use residence::{PageEntry, PageMap, Region};
+pub use residence::{PageEntry, PageMap, Region, has_guard_pages};
 pub use small::{AHEAD_MAX, LATER_MAX};
 pub use thread::{GuestThread, ThreadState};
 pub use vcpu::Vcpu;

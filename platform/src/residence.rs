@@ -5,6 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 /// A page's entry of the host's /proc/pid/pagemap, without what only the host's root may see: PM_* of
 /// fs/proc/task_mmu.c.
@@ -142,6 +143,26 @@ impl PageMap {
         }
         found
     }
+}
+
+/// Whether the host has guard pages: [`MapOp::Advise`](crate::MapOp::Advise) takes MADV_GUARD_INSTALL and
+/// MADV_GUARD_REMOVE for anonymous memory then.
+pub fn has_guard_pages() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let (len, prot) = (PAGE_SIZE as usize, libc::PROT_READ);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: needed because nothing safe asks the host for this. The page is new, known to nobody, and goes again.
+        unsafe {
+            let page = libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0);
+            if page == libc::MAP_FAILED {
+                return false;
+            }
+            let has = libc::madvise(page, len, crate::filter::GUARD_INSTALL) == 0;
+            libc::munmap(page, len);
+            has
+        }
+    })
 }
 
 impl AddressSpace {

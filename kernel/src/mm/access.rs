@@ -42,7 +42,10 @@ impl Mm {
             return false;
         }
         match vma.backing {
-            Backing::Anon => true,
+            Backing::Anon => {
+                inner.guards.is_empty()
+                    || inner.guards.count_in(addr / PAGE..end.div_ceil(PAGE)) == 0
+            }
             Backing::File { .. } => {
                 (addr / PAGE..end.div_ceil(PAGE)).all(|page| inner.mapped.contains(page))
             }

@@ -28,7 +28,7 @@ fn is_known(advice: i32) -> bool {
         MADV_NORMAL..=MADV_DONTNEED
             | MADV_FREE..=MADV_DODUMP
             | MADV_WIPEONFORK..=MADV_DONTNEED_LOCKED
-    )
+    ) || matches!(advice, MADV_GUARD_INSTALL | MADV_GUARD_REMOVE) && platform::has_guard_pages()
 }
 
 impl Mm {
@@ -103,6 +103,24 @@ fn punch(mapping: &Mapping, file: Option<&Arc<File>>, offset: u64, len: u64) -> 
     mapping.punch(offset, len)
 }
 
+/// mm/madvise.c:can_madvise_modify(): a sealed area's content stays, unless it could be written anyway or is a file's.
+fn may_discard(vma: &Vma, advice: i32) -> bool {
+    let discards = matches!(
+        advice,
+        MADV_FREE
+            | MADV_DONTNEED
+            | MADV_DONTNEED_LOCKED
+            | MADV_REMOVE
+            | MADV_DONTFORK
+            | MADV_WIPEONFORK
+            | MADV_GUARD_INSTALL
+    );
+    !discards
+        || !vma.flags.contains(VmFlags::SEALED)
+        || !vma.is_anon()
+        || vma.flags.contains(VmFlags::WRITE)
+}
+
 /// How madvise changes an area's flags: what to set and what to clear.
 fn new_flags(vma: &Vma, advice: i32) -> Result<Option<(VmFlags, VmFlags)>> {
     let none = VmFlags::empty();
@@ -143,8 +161,12 @@ impl Change<'_> {
         advice: i32,
         later: &mut Vec<Later>,
     ) -> Result<()> {
+        if !may_discard(vma, advice) {
+            return err(Errno::EPERM);
+        }
         let locked = vma.flags.contains(VmFlags::LOCKED);
         let (addr, len) = (from, to - from);
+        let pages = from / PAGE..to / PAGE;
         if let Some((set, clear)) = new_flags(vma, advice)? {
             self.update(from, to, |v| v.flags = (v.flags - clear) | set);
             if vma.is_anon() && matches!(advice, MADV_HUGEPAGE | MADV_NOHUGEPAGE) {
@@ -177,6 +199,19 @@ impl Change<'_> {
             }
             MADV_FREE if !vma.is_anon() => return err(Errno::EINVAL),
             MADV_FREE => self.ops.push(MapOp::Advise { addr, len, advice }),
+            // Guard pages are the host's, and it knows nothing of the pages of files that aren't mapped there.
+            MADV_GUARD_INSTALL | MADV_GUARD_REMOVE if !vma.is_anon() => {
+                return err(Errno::EINVAL);
+            }
+            MADV_GUARD_INSTALL if locked => return err(Errno::EINVAL),
+            MADV_GUARD_INSTALL => {
+                self.inner.guards.insert(pages);
+                self.ops.push(MapOp::Advise { addr, len, advice });
+            }
+            MADV_GUARD_REMOVE => {
+                self.inner.guards.remove(pages);
+                self.ops.push(MapOp::Advise { addr, len, advice });
+            }
             MADV_COLD | MADV_PAGEOUT if locked => return err(Errno::EINVAL),
             MADV_REMOVE => {
                 let Some((mapping, offset)) = vma.mapping() else {
@@ -206,6 +241,9 @@ impl Change<'_> {
                 if !vma.flags.intersects(wanted) {
                     return err(Errno::EINVAL);
                 }
+                if self.inner.guards.count_in(pages) > 0 {
+                    return err(Errno::EFAULT);
+                }
                 if vma.is_anon() {
                     self.ops.push(MapOp::Advise { addr, len, advice });
                 } else {
@@ -220,6 +258,16 @@ impl Change<'_> {
 }
 
 impl Mm {
+    /// mseal(2). ENOMEM for holes.
+    pub fn seal(&self, addr: u64, end: u64) -> Result<()> {
+        let mut change = self.change();
+        if !change.inner.vmas.covered(addr, end) {
+            return err(Errno::ENOMEM);
+        }
+        change.update(addr, end, |v| v.flags |= VmFlags::SEALED);
+        change.finish_now()
+    }
+
     /// mincore(2): a byte for each page of `[addr, addr + len)`, 1 when it is in memory.
     /// ENOMEM when nothing is mapped there.
     pub fn mincore(&self, addr: u64, pages: u64) -> Result<Vec<u8>> {

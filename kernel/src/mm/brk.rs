@@ -21,6 +21,9 @@ impl Mm {
         }
         let (from, to) = (old.next_multiple_of(PAGE), new.next_multiple_of(PAGE));
         if to < from {
+            if change.check_sealed(to, from).is_err() {
+                return old;
+            }
             change.cut(to, from);
             change.ops.push(MapOp::Unmap {
                 addr: to,

@@ -114,6 +114,15 @@ impl Change<'_> {
         result
     }
 
+    /// EPERM when a sealed area is in `[start, end)`: mseal(2).
+    pub fn check_sealed(&self, start: u64, end: u64) -> Result<()> {
+        let sealed = |v: &Vma| v.flags.contains(VmFlags::SEALED);
+        if self.inner.vmas.touching(start, end).any(sealed) {
+            return err(Errno::EPERM);
+        }
+        Ok(())
+    }
+
     /// Takes `[start, end)` out of the tree. The caller takes it from the host. Returns whether anything was there.
     pub fn cut(&mut self, start: u64, end: u64) -> bool {
         let first = self.gone.len();
@@ -135,7 +144,9 @@ impl Change<'_> {
         }
         for vma in &removed {
             rmap::unlink(self.mm.id, vma);
-            if !vma.is_anon() {
+            if vma.is_anon() {
+                self.inner.guards.remove(vma.pages());
+            } else {
                 self.inner.mapped.remove(vma.pages());
                 self.inner.writable.remove(vma.pages());
             }

@@ -142,6 +142,9 @@ impl Change<'_> {
             mapping, offset, ..
         } = &vma.backing
         else {
+            if self.inner.guards.contains(addr / PAGE) {
+                return Err(Refusal::Unmapped);
+            }
             return Ok(Step::Done(Resolved::Nothing));
         };
         let at = addr - vma.start + offset;

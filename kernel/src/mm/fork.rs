@@ -27,6 +27,7 @@ impl Mm {
             vmas: parent.vmas.clone(),
             mapped: parent.mapped.clone(),
             writable: parent.writable.clone(),
+            guards: parent.guards.clone(),
             top: parent.top,
             legacy_base: parent.legacy_base,
             layout: parent.layout,
@@ -45,6 +46,9 @@ impl Mm {
             .map(|v| (v.start, v.end, v.flags))
             .collect();
         for (start, end, flags) in areas {
+            if flags.intersects(VmFlags::DONTFORK | VmFlags::WIPEONFORK) {
+                child.guards.remove(start / super::PAGE..end / super::PAGE);
+            }
             if flags.contains(VmFlags::DONTFORK) {
                 child.mapped.remove(start / super::PAGE..end / super::PAGE);
                 child

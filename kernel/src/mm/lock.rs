@@ -53,7 +53,8 @@ impl Mm {
         }
         let whole = change.inner.vmas.covered(start, end);
         let readable = |v: &Vma| v.flags.intersects(VmFlags::ACCESS);
-        let comes_in = on_fault || change.inner.vmas.touching(start, end).all(readable);
+        let guarded = change.inner.guards.count_in(start / PAGE..end / PAGE) > 0;
+        let comes_in = on_fault || !guarded && change.inner.vmas.touching(start, end).all(readable);
         change.relock(start, end, lock_flags(on_fault));
         if !on_fault {
             change.populate(start, end);
@@ -140,15 +141,17 @@ impl Change<'_> {
             .filter(|v| v.is_anon() && v.flags.intersects(VmFlags::ACCESS))
         {
             let (from, to) = (vma.start.max(start), vma.end.min(end));
-            self.ops.push(MapOp::Advise {
-                addr: from,
-                len: to - from,
-                advice: if vma.flags.contains(VmFlags::WRITE) {
-                    MADV_POPULATE_WRITE
-                } else {
-                    MADV_POPULATE_READ
-                },
-            });
+            for run in self.inner.guards.gaps(from / PAGE..to / PAGE) {
+                self.ops.push(MapOp::Advise {
+                    addr: run.start * PAGE,
+                    len: (run.end - run.start) * PAGE,
+                    advice: if vma.flags.contains(VmFlags::WRITE) {
+                        MADV_POPULATE_WRITE
+                    } else {
+                        MADV_POPULATE_READ
+                    },
+                });
+            }
         }
     }
 }

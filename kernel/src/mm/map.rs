@@ -272,6 +272,7 @@ impl Mm {
         let mut change = self.change();
         let mut flags = plan.flags | change.inner.future;
         let addr = change.choose(req, len)?;
+        change.check_sealed(addr, addr + len)?;
         let pages = len / PAGE;
         if flags.contains(VmFlags::LOCKED) {
             if caller.limit_pages(RLIMIT_MEMLOCK) == 0 && !caller.task.capable(CAP_IPC_LOCK) {
@@ -336,6 +337,7 @@ impl Mm {
         if inside == 2 && change.inner.vmas.area_count() >= sizes::MAX_MAP_COUNT {
             return err(Errno::ENOMEM);
         }
+        change.check_sealed(addr, addr + len)?;
         if change.cut(addr, addr + len) {
             // In two steps: the platform takes no range as long as everything.
             let first = len.min((TASK_SIZE / 2) & !(PAGE - 1));

@@ -87,6 +87,8 @@ struct Inner {
     mapped: RangeSet,
     /// Of these, pages of vmas with dirty tracking that the host lets the guest write.
     writable: RangeSet,
+    /// Pages of anonymous memory that MADV_GUARD_INSTALL took from everybody; the host has them marked.
+    guards: RangeSet,
     top: TopDown,
     /// Bottom-up placement from here.
     legacy_base: Option<u64>,
@@ -159,6 +161,7 @@ impl Inner {
             vmas: VmaTree::default(),
             mapped: RangeSet::new(),
             writable: RangeSet::new(),
+            guards: RangeSet::new(),
             top: TopDown::new(platform::TASK_SIZE - PAGE),
             legacy_base: None,
             layout: Layout::default(),

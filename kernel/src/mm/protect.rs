@@ -77,6 +77,9 @@ impl Mm {
                 break;
             }
             result = self.check_exec_gain(vma.flags, access);
+            if result.is_ok() && vma.flags.contains(VmFlags::SEALED) {
+                result = err(Errno::EPERM);
+            }
             if result.is_err() {
                 break;
             }

@@ -54,8 +54,15 @@ impl Mm {
         let Some(vma) = change.inner.vmas.find(from).cloned() else {
             return err(Errno::EFAULT);
         };
+        if vma.flags.contains(VmFlags::SEALED) {
+            return err(Errno::EPERM);
+        }
+        if old_len > new_len {
+            change.check_sealed(from + new_len, from.saturating_add(old_len))?;
+        }
         if fixed {
             check_target(&m, to)?;
+            change.check_sealed(to, to + new_len)?;
             if change.inner.vmas.area_count() + 3 > sizes::MAX_MAP_COUNT {
                 return err(Errno::ENOMEM);
             }
@@ -184,7 +191,9 @@ impl Change<'_> {
         }
         let runs = self.on_host(&source, m.from, m.from + m.old_len);
         let writable: Vec<_> = self.inner.writable.runs(source.pages()).collect();
+        let guards: Vec<_> = self.inner.guards.runs(source.pages()).collect();
         if m.keep {
+            self.inner.guards.remove(source.pages());
             self.inner.mapped.remove(source.pages());
             self.inner.writable.remove(source.pages());
         } else {
@@ -204,9 +213,12 @@ impl Change<'_> {
                 self.inner.mapped.insert(moved / PAGE..(moved + len) / PAGE);
             }
         }
+        let shift = |page: u64| page - m.from / PAGE + to / PAGE;
         for run in writable {
-            let shift = |page: u64| page - m.from / PAGE + to / PAGE;
             self.inner.writable.insert(shift(run.start)..shift(run.end));
+        }
+        for run in guards {
+            self.inner.guards.insert(shift(run.start)..shift(run.end));
         }
         if m.new_len > m.old_len {
             let tail = target.part(to + m.old_len, to + m.new_len);

@@ -183,6 +183,7 @@ pub(super) fn letters(flags: VmFlags) -> String {
         (VmFlags::HUGEPAGE, "hg"),
         (VmFlags::NOHUGEPAGE, "nh"),
         (VmFlags::MERGEABLE, "mg"),
+        (VmFlags::SEALED, "sl"),
     ];
     let mut out = String::new();
     for (flag, name) in known {

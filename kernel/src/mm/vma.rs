@@ -40,6 +40,8 @@ bitflags::bitflags! {
         const MERGEABLE = 0x40_0000;
         /// The kernel's own: not told of, not counted.
         const HIDDEN = 0x80_0000;
+        /// mseal(2): neither unmapped nor changed any more.
+        const SEALED = 0x100_0000;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::user::UserPtr;
+use crate::vfs::perm::{MAY_WRITE, inode_permission, is_owner};
 use crate::vfs::{
     File, Inode, InodeKind, Sink, Source, flags as inode_flags, limit_size, lock_inode, mount,
     notify,
@@ -11,6 +12,8 @@ use abi::errno::Errno;
 use abi::fs::{
     FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, SyncRangeFlags,
 };
+use abi::mm::{Cachestat, CachestatRange};
+use platform::PAGE_SIZE;
 use std::sync::Arc;
 
 /// Bytes that copying between files moves at a time.
@@ -347,4 +350,42 @@ pub fn copy_file_range(
         None => to.set_position(end),
     }
     Ok(done)
+}
+
+/// mm/filemap.c:cachestat(). EBADF, EFAULT; EPERM for files that the caller neither owns nor may write.
+pub fn cachestat(
+    cx: &mut Context,
+    fd: Fd,
+    range: UserPtr<CachestatRange>,
+    counts: UserPtr<Cachestat>,
+    flags: u32,
+) -> Result<()> {
+    let file = cx.task.files().get(fd.0)?;
+    let range = range.read()?;
+    let cred = cx.task.cred();
+    let inode = file.inode();
+    let may = file.writable()
+        || is_owner(&cred, &inode.metadata()?)
+        || inode_permission(&cred, &**inode, MAY_WRITE).is_ok();
+    if !may {
+        return err(Errno::EPERM);
+    }
+    if flags != 0 {
+        return err(Errno::EINVAL);
+    }
+    let first = range.off / PAGE_SIZE;
+    let end = match range.len {
+        0 => u64::MAX,
+        len => range.off.wrapping_add(len).wrapping_sub(1) / PAGE_SIZE + 1,
+    };
+    let mut told = Cachestat::default();
+    if let Some(mapping) = inode.mapping().filter(|_| first < end) {
+        let end = end.min(mapping.size().div_ceil(PAGE_SIZE));
+        if first < end {
+            let runs = mapping.resident_runs(first..end);
+            told.nr_cache = runs.iter().map(|run| run.end - run.start).sum();
+            told.nr_dirty = mapping.dirty_in(first..end);
+        }
+    }
+    counts.write(&told)
 }

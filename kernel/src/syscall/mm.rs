@@ -87,6 +87,20 @@ pub fn madvise(cx: &mut Context, addr: u64, len: u64, advice: i32) -> Result<()>
     own(cx)?.madvise(&mut Caller::guest(cx), addr, len, advice)
 }
 
+pub fn mseal(cx: &mut Context, addr: u64, len: u64, flags: u64) -> Result<()> {
+    if flags != 0 || !addr.is_multiple_of(PAGE_SIZE) {
+        return err(Errno::EINVAL);
+    }
+    let end = len
+        .checked_next_multiple_of(PAGE_SIZE)
+        .and_then(|len| addr.checked_add(len))
+        .ok_or(Errno::EINVAL)?;
+    if end == addr {
+        return Ok(());
+    }
+    own(cx)?.seal(addr, end)
+}
+
 pub fn mincore(cx: &mut Context, addr: u64, len: u64, vec: UserPtr<u8>) -> Result<()> {
     if !addr.is_multiple_of(PAGE_SIZE) {
         return err(Errno::EINVAL);

@@ -232,6 +232,11 @@ impl Mapping {
         state.valid.runs(pages).collect()
     }
 
+    /// Pages of `pages` that are to be written back.
+    pub fn dirty_in(&self, pages: Range<u64>) -> u64 {
+        self.state.lock().dirty.count_in(pages)
+    }
+
     pub(super) fn pin(&self) -> Pin<'_> {
         let mut state = self.state.lock();
         state.pins += 1;
