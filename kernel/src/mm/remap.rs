@@ -58,7 +58,7 @@ impl Mm {
             return err(Errno::EPERM);
         }
         if old_len > new_len {
-            change.check_sealed(from + new_len, from.saturating_add(old_len))?;
+            change.check_sealed(from.saturating_add(new_len), from.saturating_add(old_len))?;
         }
         if fixed {
             check_target(&m, to)?;
