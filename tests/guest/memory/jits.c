@@ -38,6 +38,7 @@ static void *own_pages(void *arg)
 
 static unsigned char *shared;
 static volatile int stop, version;
+static int running;
 
 /* A version that was valid at some time during the call. */
 static void *runner(void *arg)
@@ -48,9 +49,17 @@ static void *runner(void *arg)
         long got = ((code)shared)(1000);
         int after = version;
         wrong += got < (long)before * 1000 || got > (long)(after + 1) * 1000;
-        calls++;
+        if (calls++ == 0) __atomic_add_fetch(&running, 1, __ATOMIC_SEQ_CST);
     }
-    return (void *)(calls ? wrong : -1);
+    return (void *)wrong;
+}
+
+/* Every thread has run the code at least once. */
+static void start_runners(pthread_t *t)
+{
+    running = stop = version = 0;
+    for (int i = 0; i < THREADS; i++) MUST(-pthread_create(&t[i], NULL, runner, NULL));
+    while (__atomic_load_n(&running, __ATOMIC_SEQ_CST) < THREADS) msleep(1);
 }
 
 static sigset_t none;
@@ -77,7 +86,7 @@ int main(void)
     shared = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     emit(shared, 0, 0);
     MUST(mprotect(shared, PAGE, PROT_READ | PROT_EXEC));
-    for (int i = 0; i < THREADS; i++) MUST(-pthread_create(&t[i], NULL, runner, NULL));
+    start_runners(t);
     for (int i = 1; i <= ROUNDS; i++) {
         MUST(mprotect(shared, PAGE, PROT_READ | PROT_WRITE));
         emit(shared, i, 0);
@@ -97,8 +106,7 @@ int main(void)
     unsigned char *view = MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     shared = MUST(mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
     emit(view, 0, 0);
-    stop = version = 0;
-    for (int i = 0; i < THREADS; i++) MUST(-pthread_create(&t[i], NULL, runner, NULL));
+    start_runners(t);
     for (int i = 1; i <= ROUNDS * 10; i++) {
         /* The factor alone, in one store. */
         *(volatile int *)(view + 3) = i;
