@@ -8,8 +8,9 @@ use crate::signal::{send_group, send_task};
 use crate::sync::{Deadline, PollTable, Wake};
 use crate::task::{Task, pids};
 use crate::time::timer;
+use abi::fs::OpenFlags;
 use abi::siginfo::Siginfo;
-use abi::signal::{POLL_HUP, POLL_IN, POLL_OUT, SIGIO};
+use abi::signal::{POLL_HUP, POLL_IN, POLL_OUT, POLL_PRI, SIGIO, SIGURG};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -20,6 +21,7 @@ pub fn register(file: &Arc<File>, fd: i32) -> PollTable {
         file: Arc::downgrade(file),
         fd,
         due: AtomicBool::new(false),
+        urgent: AtomicBool::new(false),
     });
     let mut table = PollTable::new(wake);
     file.ops().poll(file, Some(&mut table));
@@ -31,13 +33,20 @@ struct Async {
     file: Weak<File>,
     fd: i32,
     due: AtomicBool,
+    /// The same for [`tell_urgent`](Async::tell_urgent).
+    urgent: AtomicBool,
 }
 
 impl Wake for Async {
     fn wake(&self, events: PollEvents) -> bool {
-        if !self.due.swap(true, Ordering::SeqCst)
-            && let Some(me) = self.me.upgrade()
-        {
+        let Some(me) = self.me.upgrade() else {
+            return false;
+        };
+        if events == PollEvents::PRI {
+            if !self.urgent.swap(true, Ordering::SeqCst) {
+                timer::call_at(Deadline(0), move || me.tell_urgent()).detach();
+            }
+        } else if !self.due.swap(true, Ordering::SeqCst) {
             timer::call_at(Deadline(0), move || me.tell(events)).detach();
         }
         false
@@ -45,6 +54,15 @@ impl Wake for Async {
 }
 
 impl Async {
+    fn tell_urgent(&self) {
+        self.urgent.store(false, Ordering::SeqCst);
+        if let Some(file) = self.file.upgrade() {
+            let owner = *file.owner.lock();
+            let band = i64::from((PollEvents::PRI | PollEvents::RDBAND).bits());
+            send(&owner, Siginfo::poll(owner.signo, POLL_PRI, band, self.fd));
+        }
+    }
+
     fn tell(&self, events: PollEvents) {
         self.due.store(false, Ordering::SeqCst);
         let Some(file) = self.file.upgrade() else {
@@ -72,6 +90,14 @@ impl Async {
         };
         send(&owner, info);
     }
+}
+
+/// Sends SIGURG to the file's owner; whether its readers with O_ASYNC must hear of an urgent byte beside that, which they
+/// want with a signal of their own only (fs/fcntl.c:kill_fasync_rcu()). Without locks held.
+pub fn send_sigurg(file: &Arc<File>) -> bool {
+    let owner = *file.owner.lock();
+    send(&owner, Siginfo::kernel(SIGURG));
+    owner.pid != 0 && owner.signo != 0 && file.flags().contains(OpenFlags::FASYNC)
 }
 
 /// fs/fcntl.c:sigio_perm().

@@ -41,6 +41,7 @@ pub use anon::{Pseudo, PseudoInode, anon_dev, anon_file, new_pseudo, pseudo_path
 pub use buffer::{Parts, Sink, Source};
 pub use dcache::Dentry;
 pub use device::{DeviceOps, register_block, register_char, set_fifo_open};
+pub use fasync::send_sigurg;
 pub use fdtable::FdTable;
 pub use file::{DirEntry, DirSink, File, FileOps, FileOwner, open_files};
 pub use inode::{

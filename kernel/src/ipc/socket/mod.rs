@@ -94,8 +94,8 @@ pub trait Protocol: Send + Sync + Any {
         None
     }
 
-    /// It got an open file, whose inode has this number.
-    fn set_inode(&self, _ino: u64) {}
+    /// It got its open file.
+    fn opened(&self, _file: &Arc<File>) {}
 
     /// The open file is gone.
     fn release(&self);
@@ -145,15 +145,15 @@ impl Socket {
     /// Its open file.
     pub fn into_file(self, nonblock: bool) -> Arc<File> {
         let place = vfs::new_pseudo(vfs::Pseudo::Socket, 0o140_777);
-        if let Ok(meta) = place.inode().metadata() {
-            self.proto.set_inode(meta.ino);
-        }
         let nonblock = if nonblock {
             OpenFlags::O_NONBLOCK
         } else {
             OpenFlags::empty()
         };
-        File::new(place, Box::new(self), OpenFlags::O_RDWR | nonblock)
+        let proto = self.proto.clone();
+        let file = File::new(place, Box::new(self), OpenFlags::O_RDWR | nonblock);
+        proto.opened(&file);
+        file
     }
 
     /// accept(2) without the descriptor.

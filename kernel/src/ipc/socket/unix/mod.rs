@@ -7,6 +7,7 @@
 mod address;
 mod connect;
 mod datagram;
+mod oob;
 mod packet;
 mod proc;
 mod rights;
@@ -33,7 +34,7 @@ use rights::Rights;
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// net.unix.max_dgram_qlen: datagrams that wait for a receiver, less one.
 pub static MAX_DGRAM_QLEN: AtomicUsize = AtomicUsize::new(10);
@@ -73,6 +74,10 @@ struct State {
 #[derive(Default)]
 struct Queue {
     packets: VecDeque<Arc<Packet>>,
+    /// The one of them that is an urgent byte, until it was read or passed.
+    oob: Option<Arc<Packet>>,
+    /// Packets that ever came.
+    arrivals: u64,
     /// Connections to accept.
     pending: VecDeque<Arc<UnixSocket>>,
     /// Closed: nothing comes in any more.
@@ -85,6 +90,7 @@ pub struct UnixSocket {
     id: u64,
     /// Number of its file's inode; 0 while nobody has accepted it.
     inode: AtomicU64,
+    file: OnceLock<Weak<File>>,
     kind: Kind,
     options: Options,
     state: Lock<State>,
@@ -142,6 +148,7 @@ impl UnixSocket {
             me: me.clone(),
             id,
             inode: AtomicU64::new(0),
+            file: OnceLock::new(),
             kind,
             options: Options::default(),
             state: Lock::new(Rank::SOCKET, State::default()),
@@ -256,23 +263,9 @@ impl UnixSocket {
         }
     }
 
-    /// Whether there is something behind the first `skip` bytes.
-    fn has_input_behind(&self, skip: usize) -> bool {
-        if skip == 0 {
-            return self.has_input();
-        }
-        let queue = self.queue.lock();
-        let bytes: usize = queue.packets.iter().map(|p| p.rest().len()).sum();
-        bytes > skip
-    }
-
     fn has_input(&self) -> bool {
         let queue = self.queue.lock();
         !queue.packets.is_empty() || !queue.pending.is_empty()
-    }
-
-    fn packet_at(&self, index: usize) -> Option<Arc<Packet>> {
-        self.queue.lock().packets.get(index).cloned()
     }
 
     /// Drops the first packet.
@@ -308,7 +301,8 @@ impl UnixSocket {
 
     /// Tells readers and pollers that something came in.
     fn told_data(&self) {
-        self.wait.wake(PollEvents::READABLE | PollEvents::RDBAND);
+        self.wait
+            .wake(PollEvents::READABLE | PollEvents::RDBAND | PollEvents::PRI);
     }
 
     /// Tells everybody that the connection changed.
@@ -341,6 +335,7 @@ impl UnixSocket {
         let (packets, pending) = {
             let mut queue = self.queue.lock();
             queue.dead = true;
+            queue.oob = None;
             (
                 std::mem::take(&mut queue.packets),
                 std::mem::take(&mut queue.pending),
@@ -357,7 +352,9 @@ impl UnixSocket {
             && self.kind != Kind::Datagram
         {
             peer.shut.store(SHUT_BOTH, Ordering::SeqCst);
-            if !packets.is_empty() || !accepted {
+            // One urgent byte that was read and still lies in front doesn't count.
+            let read = usize::from(packets.front().is_some_and(|first| first.is_read_oob()));
+            if packets.len() > read || !accepted {
                 peer.fail_later(Errno::ECONNRESET);
             }
             peer.told_change();
@@ -437,7 +434,7 @@ impl Protocol for UnixSocket {
     }
 
     fn send(&self, message: &mut Outgoing<'_>) -> Result<usize> {
-        if message.flags.contains(MsgFlags::MSG_OOB) {
+        if message.flags.contains(MsgFlags::MSG_OOB) && self.kind != Kind::Stream {
             return err(Errno::EOPNOTSUPP);
         }
         match self.kind {
@@ -459,11 +456,10 @@ impl Protocol for UnixSocket {
             return err(Errno::EAGAIN);
         }
         if message.flags.contains(MsgFlags::MSG_OOB) {
-            return err(if self.kind == Kind::Stream {
-                Errno::EINVAL
-            } else {
-                Errno::EOPNOTSUPP
-            });
+            return match self.kind {
+                Kind::Stream => self.receive_oob(message),
+                _ => err(Errno::EOPNOTSUPP),
+            };
         }
         match self.kind {
             Kind::Stream => self.receive_stream(message),
@@ -515,6 +511,9 @@ impl Protocol for UnixSocket {
         if self.has_input() {
             events |= PollEvents::READABLE;
         }
+        if self.has_oob() {
+            events |= PollEvents::PRI;
+        }
         if self.kind != Kind::Datagram && self.phase() == Phase::Closed {
             events |= PollEvents::HUP;
         }
@@ -528,7 +527,8 @@ impl Protocol for UnixSocket {
         let bytes = match cmd {
             SIOCOUTQ => Ok(self.sent.load(Ordering::Relaxed)),
             SIOCINQ => self.input_bytes(),
-            SIOCATMARK if self.kind == Kind::Stream => Ok(0),
+            SIOCATMARK if self.kind != Kind::Stream => err(Errno::EOPNOTSUPP),
+            SIOCATMARK => Ok(usize::from(self.is_at_mark())),
             _ => return None,
         };
         Some(bytes.and_then(|bytes| {
@@ -578,8 +578,11 @@ impl Protocol for UnixSocket {
         }
     }
 
-    fn set_inode(&self, ino: u64) {
-        self.inode.store(ino, Ordering::Relaxed);
+    fn opened(&self, file: &Arc<File>) {
+        if let Ok(meta) = file.inode().metadata() {
+            self.inode.store(meta.ino, Ordering::Relaxed);
+        }
+        self.file.get_or_init(|| Arc::downgrade(file));
     }
 
     fn release(&self) {

@@ -59,6 +59,11 @@ impl Packet {
         &self.data[self.offset.load(Ordering::Relaxed)..]
     }
 
+    /// An urgent byte that was read out of turn: nothing else stays in a stream's queue empty.
+    pub fn is_read_oob(&self) -> bool {
+        !self.data.is_empty() && self.rest().is_empty()
+    }
+
     /// Marks bytes as read; whether that was all. Only by the one who holds the socket's reader mutex.
     pub fn advance(&self, bytes: usize) -> bool {
         self.offset.fetch_add(bytes, Ordering::Relaxed) + bytes >= self.data.len()

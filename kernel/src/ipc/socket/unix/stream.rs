@@ -1,5 +1,6 @@
 //! Streams: bytes without boundaries, but for those of credentials and descriptors.
 
+use super::oob::Next;
 use super::packet::Packet;
 use super::{Phase, SHUT_RECEIVE, SHUT_SEND, UnixSocket, rights, scm};
 use crate::error::{Result, err};
@@ -31,10 +32,17 @@ impl UnixSocket {
     pub(super) fn send_stream(&self, message: &mut Outgoing<'_>) -> Result<usize> {
         let task = sched::current();
         let mut attached = scm::parse(&task, &message.control)?;
+        let urgent = usize::from(message.flags.contains(MsgFlags::MSG_OOB));
+        if message.source.remaining() < urgent {
+            return err(Errno::EOPNOTSUPP);
+        }
         let peer = self.stream_peer(message)?;
         let me = self.arc();
         let mut sent = 0;
         let mut result = Ok(());
+        if message.source.remaining() == 0 && self.is_shut(SHUT_SEND) {
+            result = err(Errno::EPIPE);
+        }
         while message.source.remaining() > 0 {
             let piece = if self.is_shut(SHUT_SEND) {
                 err(Errno::EPIPE)
@@ -43,7 +51,8 @@ impl UnixSocket {
             };
             result = piece.and_then(|()| {
                 let half = self.options.sndbuf.load(Ordering::Relaxed) / 2;
-                let len = message.source.remaining();
+                let is_urgent = message.source.remaining() == urgent;
+                let len = (message.source.remaining() - urgent).max(urgent);
                 let len = len.min(half.saturating_sub(64).max(1)).min(PIECE_MAX);
                 let mut data = vec![0; len].into_boxed_slice();
                 if message.source.read(&mut data)? < len {
@@ -52,7 +61,11 @@ impl UnixSocket {
                 let creds = attached.creds_for(&task, self, &peer);
                 let rights = attached.take_rights(&task)?;
                 let packet = Arc::new(Packet::new(data, &me, creds, rights));
-                peer.take_in(packet)?;
+                if is_urgent {
+                    peer.take_in_oob(packet)?;
+                } else {
+                    peer.take_in(packet)?;
+                }
                 sent += len;
                 Ok(())
             });
@@ -73,22 +86,31 @@ impl UnixSocket {
 
     /// Puts a packet into the queue and tells the reader. EPIPE when nothing is read here any more.
     pub(super) fn take_in(&self, packet: Arc<Packet>) -> Result<()> {
-        {
+        self.enqueue(packet, false)?;
+        self.told_data();
+        Ok(())
+    }
+
+    /// [`take_in`](Self::take_in) without telling anybody. `urgent`: it is the mark now.
+    pub(super) fn enqueue(&self, packet: Arc<Packet>, urgent: bool) -> Result<()> {
+        let old = {
             let mut queue = self.queue.lock();
             if queue.dead || self.is_shut(SHUT_RECEIVE) {
                 drop(queue);
                 return err(Errno::EPIPE);
             }
-            queue.packets.push_back(packet);
-        }
-        self.told_data();
+            queue.arrivals += 1;
+            queue.packets.push_back(packet.clone());
+            urgent.then(|| queue.oob.replace(packet))
+        };
+        drop(old);
         Ok(())
     }
 
-    /// Waits for input; false at the end of the stream.
-    fn wait_for_stream(&self, message: &Incoming<'_>) -> Result<bool> {
-        let skip = self.peek_skip(message);
-        if self.has_input_behind(skip) {
+    /// Waits for more than the first `seen` packets; false at the end of the stream.
+    fn wait_for_stream(&self, message: &Incoming<'_>, seen: u64) -> Result<bool> {
+        let more = || self.queue.lock().arrivals != seen;
+        if more() {
             return Ok(true);
         }
         self.check_error()?;
@@ -100,9 +122,7 @@ impl UnixSocket {
         }
         let at = deadline(false, self.options.rcvtimeo.load(Ordering::Relaxed));
         wait(&self.wait, at, || {
-            let go = self.has_input_behind(skip)
-                || self.is_shut(SHUT_RECEIVE)
-                || self.error.load(Ordering::SeqCst) != 0;
+            let go = more() || self.is_shut(SHUT_RECEIVE) || self.error.load(Ordering::SeqCst) != 0;
             go.then_some(())
         })?;
         Ok(true)
@@ -133,7 +153,7 @@ impl UnixSocket {
                     break;
                 }
             }
-            match self.wait_for_stream(message) {
+            match self.wait_for_stream(message, read.seen) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(e) => {
@@ -155,9 +175,20 @@ impl UnixSocket {
         let check = scm::asks_for_sender(self);
         let mut skip = self.peek_skip(message);
         let mut index = 0;
+        let mut skipping = false;
         loop {
-            let Some(packet) = self.packet_at(if peek { index } else { 0 }) else {
-                return Ok(!(peek && read.copied > 0));
+            let next = if skipping {
+                self.packet_at(index)
+            } else {
+                self.next_packet(&mut index, peek, read.copied > 0)
+            };
+            let packet = match next {
+                Next::Packet(packet) => packet,
+                Next::Mark => return Ok(false),
+                Next::None(seen) => {
+                    read.seen = seen;
+                    return Ok(!(peek && read.copied > 0));
+                }
             };
             if check && read.creds.is_some_and(|creds| creds != packet.creds) {
                 return Ok(false);
@@ -166,8 +197,10 @@ impl UnixSocket {
             if peek && skip > 0 && skip >= rest.len() {
                 skip -= rest.len();
                 index += 1;
+                skipping = true;
                 continue;
             }
+            skipping = false;
             read.creds = Some(packet.creds);
             if message.name.is_empty()
                 && let Some(address) = packet.sender.address()
@@ -207,6 +240,8 @@ impl UnixSocket {
 #[derive(Default)]
 struct Progress {
     copied: usize,
+    /// Packets that had ever come when the queue was found empty.
+    seen: u64,
     /// Of the packets read so far.
     creds: Option<Option<Ucred>>,
     files: Vec<Arc<File>>,
