@@ -344,6 +344,16 @@ pub fn allocate(fd: BorrowedFd<'_>, mode: u32, offset: u64, len: u64) -> Result<
     fs::fallocate(fd, fs::FallocateFlags::from_bits_retain(mode), offset, len)
 }
 
+/// lseek(2) with SEEK_HOLE, or SEEK_DATA. ENXIO at the end, and when only a hole follows data.
+pub fn seek(fd: BorrowedFd<'_>, offset: u64, hole: bool) -> Result<u64, Errno> {
+    let from = if hole {
+        fs::SeekFrom::Hole(offset)
+    } else {
+        fs::SeekFrom::Data(offset)
+    };
+    fs::seek(fd, from)
+}
+
 /// Largest size that the file can have, bytes: the host tells it by the positions that lseek(2) takes.
 pub fn max_size(fd: BorrowedFd<'_>) -> u64 {
     let possible = |at: u64| fs::seek(fd, fs::SeekFrom::Start(at)).is_ok();

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use umlaut_tests::machine::{Boot, Ended};
@@ -21,6 +21,7 @@ fn main() -> std::process::ExitCode {
         ("hostfs/bad_flag", bad_flag),
         ("hostfs/host_changes", host_changes),
         ("hostfs/fallocate", fallocate),
+        ("hostfs/holes", holes),
         ("hostfs/larger_than_memory", larger_than_memory),
         ("hostfs/fsync", fsync),
         ("hostfs/periodic", periodic),
@@ -376,6 +377,63 @@ fn fallocate() -> Result<(), String> {
             "holes, insertion and the rest are the host's, which says:\n{}",
             String::from_utf8_lossy(&host.stdout)
         ),
+        &ended,
+    )
+}
+
+fn holes() -> Result<(), String> {
+    let program = r#"
+        use Fcntl ":DEFAULT";
+        sub at { my $r = sysseek F, $_[0], $_[1]; defined $r ? $r + 0 : $! }
+        sub runs {
+            print shift, ":";
+            for (my $at = 0; (my $data = at($at, 3)) =~ /^\d/;) { print " $data-", $at = at($data, 4) }
+            print "\n";
+        }
+        sub put { sysseek F, $_[0], 0; syswrite F, "x" x $_[1] }
+        sysopen F, "given", O_RDONLY;
+        runs "given, unread";
+        sysseek F, 0, 0; sysread F, $b, 1 << 20;
+        runs "given, read";
+        print at(1 << 19, 3), " ", at(1 << 20, 4), " ", at(5, 3), " ", at(5, 4), "\n";
+        sysopen F, "new", O_RDWR | O_CREAT;
+        truncate F, 1 << 20;
+        runs "hole";
+        print at(0, 3), " ", at(0, 4), " ", at(1 << 20, 4), "\n";
+        put 65536, 4096; put 131072, 8192;
+        runs "written";
+        system "sync new";
+        runs "stored";
+        put 135168, 8192; put 1 << 20, 4096;
+        runs "both";
+        system "fallocate -p -o 65536 -l 4096 new";
+        runs "punched";
+        truncate F, 131080;
+        runs "cut";
+    "#;
+    let command = format!("perl -e '{program}' 2>&1");
+    let scratch = Scratch::on_disk("hostfs");
+    let host_dir = Scratch::on_disk("hostfs");
+    for dir in [scratch.path(), host_dir.path()] {
+        let given = fs::File::create(dir.join("given")).map_err(failed)?;
+        given.set_len(1 << 20).map_err(failed)?;
+        for at in [0, 262_144] {
+            given.write_all_at(&[1; 4096], at).map_err(failed)?;
+        }
+    }
+    let host = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(host_dir.path())
+        .output()
+        .map_err(failed)?;
+    let expected = String::from_utf8_lossy(&host.stdout);
+    if !expected.contains("given, unread: 0-4096 262144-266240") {
+        return Err(format!("the host's directory has no holes: {expected}"));
+    }
+    let ended = script(scratch.path(), &[], &format!("cd /mnt; {command}"));
+    check(
+        ended.console == expected,
+        &format!("holes and data are the host's, which says:\n{expected}"),
         &ended,
     )
 }

@@ -433,6 +433,16 @@ impl PageSource for HostInode {
         }
         Ok(())
     }
+
+    fn seek(&self, offset: u64, hole: bool) -> Result<Option<u64>> {
+        let fd = self.file(false)?;
+        match tree::seek(fd.as_fd(), offset, hole) {
+            Ok(at) => Ok(Some(at)),
+            // Behind what the host has of the file so far all is a hole.
+            Err(host::Errno::NXIO) => Ok(hole.then_some(offset)),
+            Err(e) => Err(guest(e)),
+        }
+    }
 }
 
 impl Inode for HostInode {

@@ -671,8 +671,14 @@ impl Mapping {
         if offset >= size {
             return err(Errno::ENXIO);
         }
-        if self.source.is_some() {
-            return Ok(offset);
+        if let Some(source) = self.source() {
+            // What is being written back is neither dirty nor stored.
+            let _write_back = self.write_back.lock();
+            let dirty = self.state.lock().dirty.next_in(offset / PAGE);
+            let dirty = dirty.map(|page| offset.max(page * PAGE));
+            let stored = source?.seek(offset, false)?;
+            let first = dirty.into_iter().chain(stored).min();
+            return first.filter(|at| *at < size).ok_or(Errno::ENXIO.into());
         }
         let mut state = self.state.lock();
         self.learn(&mut state, 0..u64::MAX);
@@ -688,8 +694,23 @@ impl Mapping {
         if offset >= size {
             return err(Errno::ENXIO);
         }
-        if self.source.is_some() {
-            return Ok(size);
+        if let Some(source) = self.source() {
+            let source = source?;
+            let _write_back = self.write_back.lock();
+            let mut at = offset;
+            while at < size {
+                let clean = self.state.lock().dirty.next_out(at / PAGE) * PAGE;
+                if clean > at {
+                    at = clean;
+                    continue;
+                }
+                match source.seek(at, true)? {
+                    Some(hole) if hole > at => at = hole,
+                    Some(_) => break,
+                    None => at = size,
+                }
+            }
+            return Ok(at.min(size));
         }
         let mut state = self.state.lock();
         self.learn(&mut state, 0..u64::MAX);

@@ -54,4 +54,10 @@ pub trait PageSource: Send + Sync {
 
     /// Stores bytes `[start, start + len)` of the file from [`memory`] at `cache_offset`.
     fn write_back(&self, start: u64, len: u64, cache_offset: u64) -> Result<()>;
+
+    /// The first byte from `offset` on that is in a hole, or that isn't, as stored; None when there is none. `offset` may
+    /// be beyond the end. Sources that know no holes have data without end.
+    fn seek(&self, offset: u64, hole: bool) -> Result<Option<u64>> {
+        Ok((!hole).then_some(offset))
+    }
 }
