@@ -203,13 +203,12 @@ fn change(tty: &Tty, when: u32, new: impl FnOnce() -> Result<Termios2>) -> Resul
     Ok(())
 }
 
-/// EXTPROC, by which a master edits lines itself, is not there: its bit never sticks.
 fn respect_locks(old: &Termios2, mut new: Termios2, locked: &Termios2) -> Termios2 {
     let keep = |old: u32, new: u32, locked: u32| old & locked | new & !locked;
     new.c_iflag = keep(old.c_iflag, new.c_iflag, locked.c_iflag);
     new.c_oflag = keep(old.c_oflag, new.c_oflag, locked.c_oflag);
     new.c_cflag = keep(old.c_cflag, new.c_cflag, locked.c_cflag);
-    new.c_lflag = keep(old.c_lflag, new.c_lflag, locked.c_lflag) & !EXTPROC;
+    new.c_lflag = keep(old.c_lflag, new.c_lflag, locked.c_lflag);
     new.c_line = old.c_line;
     for (i, lock) in locked.c_cc.iter().enumerate() {
         if *lock != 0 {

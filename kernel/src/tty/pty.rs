@@ -191,6 +191,9 @@ impl TtyDriver for SlaveDriver {
             (true, false) => self.0.set_status(TIOCPKT_NOSTOP, TIOCPKT_DOSTOP),
             _ => {}
         }
+        if (old.c_lflag | new.c_lflag) & EXTPROC != 0 {
+            self.0.set_status(TIOCPKT_IOCTL, 0);
+        }
         new.c_cflag = new.c_cflag & !(CSIZE | PARENB) | CS8 | CREAD;
     }
 

@@ -80,6 +80,9 @@ impl NTty {
         if self.i(IUCLC) && self.l(IEXTEN) {
             c = to_lower(c);
         }
+        if self.l(EXTPROC) {
+            return self.put(c);
+        }
         if std::mem::take(&mut self.lnext) || !self.special[usize::from(c)] {
             self.receive_ordinary(c);
         } else {

@@ -113,16 +113,17 @@ impl NTty {
         self.termios.c_cc[index]
     }
 
+    /// Lines are edited here, and not by the program at the other end (EXTPROC).
     fn canonical(&self) -> bool {
-        self.l(ICANON)
+        self.l(ICANON) && !self.l(EXTPROC)
     }
 
     /// Takes new settings (n_tty_set_termios()).
     pub fn set_termios(&mut self, new: Termios2) {
         let old = std::mem::replace(&mut self.termios, new);
-        if (old.c_lflag ^ new.c_lflag) & ICANON != 0 {
+        if (old.c_lflag ^ new.c_lflag) & (ICANON | EXTPROC) != 0 {
             self.marks.fill(false);
-            if !self.canonical() || self.head == self.tail {
+            if !self.l(ICANON) || self.head == self.tail {
                 self.canon_head = self.tail;
             } else {
                 self.marks[(self.head - 1) % BUFFER] = true;
@@ -147,7 +148,7 @@ impl NTty {
         if self.i(INLCR) {
             put(b'\n');
         }
-        if self.canonical() {
+        if self.l(ICANON) {
             put(b'\n');
             for index in [VERASE, VKILL, VEOF, VEOL] {
                 put(self.cc(index));
@@ -251,6 +252,11 @@ impl NTty {
                 self.tail += 1;
             }
             self.canon_head = self.canon_head.max(self.tail);
+            if self.l(ICANON) {
+                let is_eof = bytes == 1 && out[0] == self.cc(VEOF) && self.head == self.tail;
+                let bytes = if is_eof { 0 } else { bytes };
+                return Taken::Data { bytes, end: true };
+            }
             return Taken::Data { bytes, end: false };
         }
         let mut bytes = 0;
