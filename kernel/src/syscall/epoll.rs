@@ -4,6 +4,7 @@ use super::poll::{deadline_after, read_mask};
 use super::splice::check_range;
 use super::{Context, Fd};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::ipc::epoll::{self, Change, EpollFile};
 use crate::signal;
 use crate::sync::Deadline;
@@ -32,6 +33,7 @@ pub fn epoll_create1(cx: &mut Context, flags: u32) -> Result<Fd> {
     if flags.unknown_bits() != 0 {
         return err(Errno::EINVAL);
     }
+    check_file_max(&cx.task, 0)?;
     let file = vfs::anon_file("[eventpoll]", Box::new(EpollFile::new()), OpenFlags::O_RDWR);
     let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
     let cloexec = flags.contains(EpollCreateFlags::EPOLL_CLOEXEC);

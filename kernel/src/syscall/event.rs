@@ -2,6 +2,7 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::ipc::eventfd::EventFd;
 use crate::vfs;
 use abi::errno::Errno;
@@ -24,6 +25,7 @@ pub fn eventfd2(cx: &mut Context, count: u32, flags: u32) -> Result<Fd> {
         OpenFlags::empty()
     };
     let event = EventFd::new(count, flags.contains(EfdFlags::EFD_SEMAPHORE));
+    check_file_max(&cx.task, 0)?;
     let file = vfs::anon_file("[eventfd]", Box::new(event), OpenFlags::O_RDWR | nonblock);
     let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
     let cloexec = flags.contains(EfdFlags::EFD_CLOEXEC);

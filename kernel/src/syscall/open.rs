@@ -2,10 +2,9 @@
 
 use super::{Context, Fd};
 use crate::error::{Result, err};
-use crate::fs::proc::sys::file_allowed;
+use crate::fs::proc::sys::check_file_max;
 use crate::user::UserPtr;
 use crate::vfs::{self, Actor, FdTable, How, dirfd_path};
-use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
 use abi::fs::{AT_FDCWD, CloseRangeFlags, OpenFlags, OpenHow, ResolveFlags};
 use abi::task::RLIMIT_NOFILE;
@@ -19,20 +18,11 @@ pub fn nofile(cx: &Context) -> u64 {
 /// Gives `file`, a new one, the lowest free descriptor. EMFILE, ENFILE.
 pub fn install(cx: &Context, file: Arc<vfs::File>, flags: OpenFlags) -> Result<Fd> {
     let cloexec = flags.contains(OpenFlags::O_CLOEXEC);
-    check_file_max(cx, 1)?;
+    check_file_max(&cx.task, 1)?;
     cx.task
         .files()
         .install(file, cloexec, 0, nofile(cx))
         .map(Fd)
-}
-
-/// fs/file_table.c:alloc_empty_file(): ENFILE beyond fs.file-max without CAP_SYS_ADMIN. `new`: files that are made
-/// already.
-fn check_file_max(cx: &Context, new: u64) -> Result<()> {
-    if !file_allowed(new) && !cx.task.capable(CAP_SYS_ADMIN) {
-        return err(Errno::ENFILE);
-    }
-    Ok(())
 }
 
 fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<Fd> {
@@ -42,7 +32,7 @@ fn do_open(cx: &mut Context, dirfd: i32, path: UserPtr<u8>, how: How) -> Result<
     } else {
         dirfd_path(&cx.task, dirfd)?
     };
-    check_file_max(cx, 0)?;
+    check_file_max(&cx.task, 0)?;
     let file = vfs::open_at(&Actor::of(&cx.task), start.as_ref(), &path, how)?;
     install(cx, file, how.flags)
 }
@@ -165,7 +155,7 @@ pub fn close_range(cx: &mut Context, first: u32, last: u32, flags: u32) -> Resul
 
 pub fn dup(cx: &mut Context, fd: Fd) -> Result<Fd> {
     let file = cx.task.files().get_any(fd.0)?;
-    install(cx, file, OpenFlags::empty())
+    cx.task.files().install(file, false, 0, nofile(cx)).map(Fd)
 }
 
 fn dup_to(cx: &mut Context, old: Fd, new: Fd, cloexec: bool) -> Result<Fd> {

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::ipc::pipe;
 use crate::user::UserPtr;
 use abi::errno::Errno;
@@ -22,6 +23,7 @@ pub fn pipe2(cx: &mut Context, fds: UserPtr<[i32; 2]>, flags: OpenFlags) -> Resu
         return err(Errno::EINVAL);
     }
     let (read, write) = pipe::create(flags);
+    check_file_max(&cx.task, 1)?;
     let files = cx.task.files();
     let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
     let cloexec = flags.contains(OpenFlags::O_CLOEXEC);

@@ -1,6 +1,7 @@
 //! System calls on signals.
 
 use crate::error::{Error, Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::sched;
 use crate::signal::signalfd::{self, SignalFd};
 use crate::signal::{self, TemporaryMask};
@@ -347,6 +348,7 @@ pub fn signalfd4(
     let files = cx.task.files();
     if fd == -1 {
         let status = OpenFlags::from_bits_retain((flags & SfdFlags::SFD_NONBLOCK).bits());
+        check_file_max(&cx.task, 0)?;
         let file = signalfd::open(mask, OpenFlags::O_RDWR | status);
         let limit = cx.task.group.rlimit(RLIMIT_NOFILE as usize);
         return files.install(file, flags.contains(SfdFlags::SFD_CLOEXEC), 0, limit);

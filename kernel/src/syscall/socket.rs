@@ -3,6 +3,7 @@
 use super::splice::check_range;
 use super::{Context, Fd};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::ipc::socket::{self, Socket, options};
 use crate::task::Task;
 use crate::user::UserPtr;
@@ -39,6 +40,7 @@ fn split_type(kind: u32) -> Result<(u32, SockFlags)> {
 
 fn install(task: &Task, socket: Socket, flags: SockFlags) -> Result<i32> {
     let file = socket.into_file(flags.contains(SockFlags::SOCK_NONBLOCK));
+    check_file_max(task, 1)?;
     let cloexec = flags.contains(SockFlags::SOCK_CLOEXEC);
     let limit = task.group.rlimit(RLIMIT_NOFILE as usize);
     task.files().install(file, cloexec, 0, limit)
@@ -119,7 +121,9 @@ pub fn accept4(
         return err(Errno::EINVAL);
     }
     let file = socket_file(&cx.task, fd)?;
-    let new = socket::of(&file)?.accept(file.nonblocking())?;
+    let listener = socket::of(&file)?;
+    check_file_max(&cx.task, 0)?;
+    let new = listener.accept(file.nonblocking())?;
     if !addr.is_null() {
         let name = new.proto.name(true).or(err(Errno::ECONNABORTED))?;
         write_address(&name, addr, len)?;

@@ -1,6 +1,7 @@
 //! System calls on timers: interval timers, POSIX timers, timerfds.
 
 use crate::error::{Error, Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::signal::Charge;
 use crate::syscall::{Context, Fd};
 use crate::task::pids;
@@ -211,6 +212,7 @@ pub fn timerfd_create(cx: &mut Context, id: i32, flags: u32) -> Result<Fd> {
     if wakes && !cx.task.capable(CAP_WAKE_ALARM) {
         return err(Errno::EPERM);
     }
+    check_file_max(&cx.task, 0)?;
     let file = timerfd::open(
         clock,
         id,

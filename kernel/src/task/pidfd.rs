@@ -2,6 +2,7 @@
 
 use super::{Context, Pid, Task, ThreadGroup};
 use crate::error::{Result, err};
+use crate::fs::proc::sys::check_file_max;
 use crate::sync::PollTable;
 use crate::user::UserPtr;
 use crate::vfs::{
@@ -179,8 +180,9 @@ impl Inode for PidInode {
     }
 }
 
-/// Puts a new descriptor, close-on-exec, into the table of `caller`. EMFILE.
+/// Puts a new descriptor, close-on-exec, into the table of `caller`. EMFILE, ENFILE.
 pub fn install(caller: &Task, task: &Arc<Task>, thread: bool, flags: OpenFlags) -> Result<i32> {
+    check_file_max(caller, 0)?;
     let file = open(task, thread, flags);
     let limit = caller.group.rlimit(RLIMIT_NOFILE as usize);
     caller.files().install(file, true, 0, limit)

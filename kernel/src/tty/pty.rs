@@ -5,6 +5,7 @@ use super::terminal::{Kind, Spec, Tty};
 use super::{TtyDriver, ioctl};
 use crate::error::{Result, err};
 use crate::fs::devpts::{self, Instance};
+use crate::fs::proc::sys::check_file_max;
 use crate::signal;
 use crate::sync::{Lock, PollTable, Rank, WaitQueue};
 use crate::syscall::Context;
@@ -266,6 +267,7 @@ impl Master {
     /// TIOCGPTPEER: the new descriptor's number.
     fn open_peer(&self, cx: &Context, flags: u64) -> Result<u64> {
         let flags = OpenFlags::from_bits_retain(flags as u32);
+        check_file_max(&cx.task, 0)?;
         let file = self.peer(flags)?;
         let limit = cx.task.group.rlimit(abi::task::RLIMIT_NOFILE as usize);
         let cloexec = flags.contains(OpenFlags::O_CLOEXEC);

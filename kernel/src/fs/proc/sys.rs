@@ -5,9 +5,10 @@ use crate::fs::devpts;
 use crate::fs::pseudo::{Fixed, Node};
 use crate::mm;
 use crate::mm::pagecache::writeback;
-use crate::task::{PID_MAX, account, limits, pids};
+use crate::task::{PID_MAX, Task, account, limits, pids};
 use crate::tty::LEGACY_TIOCSTI;
 use crate::vfs;
+use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -72,10 +73,15 @@ fn knob(knob: &'static Knob) -> Node {
     )
 }
 
-/// Whether fs.file-max lets one more file be opened, besides `new` that are counted already.
-pub fn file_allowed(new: u64) -> bool {
+/// fs/file_table.c:alloc_empty_file(): ENFILE when fs.file-max lets `task`, without CAP_SYS_ADMIN, open no more files.
+/// `made`: files of the call that are counted already.
+pub fn check_file_max(task: &Task, made: u64) -> Result<()> {
     let max = FILE_MAX.get();
-    max == i64::MAX || vfs::open_files().saturating_sub(new) < max.unsigned_abs()
+    let room = max == i64::MAX || vfs::open_files().saturating_sub(made) < max.unsigned_abs();
+    if !room && !task.capable(CAP_SYS_ADMIN) {
+        return err(Errno::ENFILE);
+    }
+    Ok(())
 }
 
 /// Whether addresses are randomised, as kernel.randomize_va_space says: 0, 1 or 2.

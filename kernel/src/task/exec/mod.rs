@@ -18,6 +18,7 @@ pub use init::{exec_init, start_init, start_kernel_task};
 use super::{Context, ExitStatus, Task, exit};
 use crate::error::{Result, err};
 use crate::fs::proc::sys;
+use crate::fs::proc::sys::check_file_max;
 use crate::mm::Mm;
 use crate::signal;
 use crate::vfs::access;
@@ -62,6 +63,7 @@ struct Binary {
 
 /// fs/exec.c:do_open_execat(): EACCES unless it is a regular file that may be executed.
 fn open_executable(task: &Task, dirfd: i32, path: &[u8], flags: u32) -> Result<Arc<File>> {
+    check_file_max(task, 0)?;
     let mut how = LookupFlags::empty();
     how.set(LookupFlags::FOLLOW, flags & AT_SYMLINK_NOFOLLOW == 0);
     how.set(LookupFlags::EMPTY, flags & AT_EMPTY_PATH != 0);
