@@ -30,7 +30,7 @@ int main(void)
     IN_CHILD("group", { setpgid(0, 0); int g = po(getpid(), 0); V(ps(g, SIGUSR1, 0, 4)); });
     memset(&si, 0, sizeof si); si.si_signo = SIGRTMIN; si.si_code = SI_QUEUE; si.si_value.sival_int = 5; si.si_pid = 7; V(ps(f, SIGRTMIN, &si, 0)); si.si_code = SI_USER; V(ps(f, SIGRTMIN, &si, 0)); si.si_code = 5; V(ps(f, SIGRTMIN, &si, 0)); si.si_code = SI_TKILL; V(ps(f, SIGRTMIN, &si, 0)); si.si_code=SI_QUEUE; V(ps(f, SIGUSR1, &si, 0)); V(ps(f, SIGRTMIN, (void *)8, 0)); V(ps(-1, SIGRTMIN, 0, 0)); V(ps(f, -1, 0, 0)); V(ps(f, 65, 0, 0));
     IN_CHILD("foreign code", { int g = po(getppid(), 0); si.si_signo = SIGRTMIN; si.si_code = SI_USER; V(ps(g, SIGRTMIN, &si, 0)); si.si_code = SI_QUEUE; setuid(1000); V(ps(g, 0, 0, 0)); V(syscall(SYS_pidfd_getfd, g, 0, 0)); });
-    struct pollfd pf = {tf, POLLIN | POLLOUT | POLLHUP}; V(poll(&pf, 1, 0)); stop = 1; pthread_join(t, 0); V(poll(&pf, 1, 1000)); say("revents %x", pf.revents); V(ps(tf, 0, 0, 0));
+    struct pollfd pf = {tf, POLLIN | POLLOUT | POLLHUP}; V(poll(&pf, 1, 0)); stop = 1; pthread_join(t, 0); V(poll(&pf, 1, 1000)); while (ps(tf, 0, 0, 0) == 0) usleep(100); /* It may be on its way. */ V(poll(&pf, 1, 0)); say("revents %x", pf.revents); V(ps(tf, 0, 0, 0));
     tid = 0; pthread_create(&t, 0, thr2, 0); while (!tid) usleep(100); int tf2 = po(tid, PIDFD_THREAD); stop = 2; pthread_join(t, 0); pf.fd = tf2; V(poll(&pf, 1, 1000)); V(waitid(P_PIDFD, tf2, &si, WEXITED | WNOHANG));
     /* process pidfd: not ready when only the leader has gone */
     pid_t p = fork(); if (!p) { stop = 0; pthread_create(&t, 0, thr, 0); syscall(SYS_exit, 3); }

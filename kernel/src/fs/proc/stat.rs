@@ -14,9 +14,12 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) fn state(task: &Task) -> (char, &'static str) {
     let (zombie, stopped) = {
         let inner = task.group.inner.lock();
-        (inner.zombie.is_some(), inner.stopped.is_some())
+        let ended = || !inner.threads.iter().any(|t| std::ptr::eq(&**t, task));
+        // A leader that has ended before the others; the last one is a zombie when waits and polls see it.
+        let leader = !inner.threads.is_empty() && ended();
+        (inner.zombie.is_some() || leader, inner.stopped.is_some())
     };
-    if zombie || task.exiting.load(Relaxed) && task.mm().is_none() {
+    if zombie {
         return ('Z', "zombie");
     }
     match task.sched.run_state() {
