@@ -13,6 +13,7 @@ pub enum RunState {
     Parked {
         interruptible: bool,
     },
+    /// On a queue, or on the way there.
     Queued,
     Running,
     Dead,
@@ -66,9 +67,8 @@ impl Entity {
             state: Lock::new(
                 Rank::SCHED,
                 State {
-                    run: RunState::Parked {
-                        interruptible: false,
-                    },
+                    // On its way to its first queue: signals may come before `spawn`, and find nothing to wake.
+                    run: RunState::Queued,
                     token: false,
                     vruntime: 0,
                 },
