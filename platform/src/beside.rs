@@ -37,7 +37,7 @@ const GLANCE: u32 = 64;
 const LEAST: u32 = 8;
 const MOST: u32 = 4096;
 /// Traps answered beside from which on it was worth it.
-const WORTH: u32 = 16;
+const WORTH: u32 = 64;
 /// Copies from or to guest memory of this size, in bytes, are made faster at home, where the guests' CPU has the data in its cache:
 /// so many traps with one, more than without, and it comes home.
 const BULK: usize = 16 << 10;
