@@ -253,13 +253,13 @@ abi_struct! {
         pub flags: u32,
     }
 
-    /// `struct cachestat_range`, bytes.
+    /// `struct cachestat_range`, in bytes; length 0: to the end.
     pub struct CachestatRange [16] {
         pub off: u64,
         pub len: u64,
     }
 
-    /// `struct cachestat`, pages.
+    /// `struct cachestat`, in pages.
     pub struct Cachestat [40] {
         pub nr_cache: u64,
         pub nr_dirty: u64,

@@ -158,20 +158,3 @@ flags! {
         const PKEY_DISABLE_WRITE = 2;
     }
 }
-
-abi_struct! {
-    /// `struct cachestat_range`, in bytes; length 0: to the end.
-    pub struct CachestatRange [16] {
-        pub off: u64,
-        pub len: u64,
-    }
-
-    /// `struct cachestat`, in pages.
-    pub struct Cachestat [40] {
-        pub nr_cache: u64,
-        pub nr_dirty: u64,
-        pub nr_writeback: u64,
-        pub nr_evicted: u64,
-        pub nr_recently_evicted: u64,
-    }
-}

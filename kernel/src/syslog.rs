@@ -4,7 +4,6 @@
 use crate::error::{Result, err};
 use crate::log::{self, Record};
 use crate::sync::{Mutex, PollTable};
-use crate::syscall::Context;
 use crate::vfs::{File, FileOps, PollEvents, Sink};
 use abi::errno::Errno;
 use std::any::Any;
@@ -112,6 +111,18 @@ pub fn newest(room: usize) -> Vec<u8> {
     out
 }
 
+/// What poll(2) says to a reader whose next line is number `next`.
+pub fn poll_from(next: impl FnOnce() -> u64, table: Option<&mut PollTable>) -> PollEvents {
+    if let Some(table) = table {
+        table.register(log::waiters());
+    }
+    if next() < log::next_seq() {
+        PollEvents::READABLE
+    } else {
+        PollEvents::empty()
+    }
+}
+
 /// An open /proc/kmsg.
 pub struct ProcKmsg;
 
@@ -132,18 +143,7 @@ impl FileOps for ProcKmsg {
     }
 
     fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
-        if let Some(table) = table {
-            table.register(log::waiters());
-        }
-        if log::next_seq() > POSITION.lock().seq {
-            PollEvents::READABLE
-        } else {
-            PollEvents::empty()
-        }
-    }
-
-    fn ioctl(&self, _file: &File, _cx: &mut Context, _cmd: u32, _arg: u64) -> Result<u64> {
-        err(Errno::ENOTTY)
+        poll_from(|| POSITION.lock().seq, table)
     }
 
     fn as_any(&self) -> &dyn Any {

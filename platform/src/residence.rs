@@ -13,11 +13,11 @@ use std::sync::OnceLock;
 pub struct PageEntry(u64);
 
 impl PageEntry {
-    const PRESENT: u64 = 1 << 63;
+    pub const PRESENT: u64 = 1 << 63;
     const SWAPPED: u64 = 1 << 62;
-    const FILE: u64 = 1 << 61;
-    const GUARD: u64 = 1 << 58;
-    const EXCLUSIVE: u64 = 1 << 56;
+    pub const FILE: u64 = 1 << 61;
+    pub const GUARD: u64 = 1 << 58;
+    pub const EXCLUSIVE: u64 = 1 << 56;
 
     /// It is in the host's memory, or in the host's swap.
     pub fn is_there(self) -> bool {

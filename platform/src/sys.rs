@@ -169,17 +169,21 @@ impl Drop for Mapping {
     }
 }
 
+/// Field `n` of /proc/pid/stat, from 3 on as proc(5) counts: those behind the name, which may hold anything.
+fn stat_field(stat: &str, n: usize) -> Option<&str> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(n - 3)
+}
+
 /// Whether a thread sleeps (rather than runs, or waits for a CPU or for the host's disk), and its CPU time in nanoseconds;
 /// `None` when it is gone.
 pub fn thread_activity(pid: i32, tid: i32) -> Option<(bool, u64)> {
     let read = |what| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{what}")).ok();
     let stat = read("stat")?;
-    let state = stat.rsplit_once(") ")?.1.chars().next()?;
+    let state = stat_field(&stat, 3)?.chars().next()?;
+    let number = |n| stat_field(&stat, n)?.parse::<u64>().ok();
     // Without CONFIG_SCHED_INFO: user and system time in ticks of 10 ms.
-    let ticks = || {
-        let mut f = stat.rsplit_once(") ")?.1.split(' ').skip(11);
-        Some((f.next()?.parse::<u64>().ok()? + f.next()?.parse::<u64>().ok()?) * 10_000_000)
-    };
+    let ticks = || Some((number(14)? + number(15)?) * 10_000_000);
     let ran = read("schedstat")
         .and_then(|s| s.split(' ').next()?.parse().ok())
         .or_else(ticks)?;
@@ -293,11 +297,10 @@ pub fn reap(pid: i32, block: bool) -> Option<Used> {
 /// What a living process has resident, and its faults so far: zeros when the host doesn't tell.
 pub fn memory_used(pid: i32) -> Used {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // Fields behind the name, which may hold anything.
-    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let field = |n: usize| {
-        let value = fields.split_ascii_whitespace().nth(n - 3);
-        value.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0)
+    let field = |n| {
+        stat_field(&text, n)
+            .and_then(|v| v.parse::<u64>().ok())
+            .unwrap_or(0)
     };
     Used {
         peak_bytes: field(24) * PAGE_SIZE,

@@ -6,6 +6,7 @@ use crate::mm::pagecache::Mapping;
 use crate::random;
 use crate::sync::{Lock, PollTable, Rank};
 use crate::syscall::Context;
+use crate::syslog;
 use crate::user::UserPtr;
 use crate::vfs::device::{DeviceOps, register_char};
 use crate::vfs::{File, FileOps, Path, PollEvents, Sink, Source};
@@ -214,20 +215,7 @@ impl FileOps for Kmsg {
     }
 
     fn poll(&self, _file: &File, table: Option<&mut PollTable>) -> PollEvents {
-        if let Some(table) = table {
-            table.register(log::waiters());
-        }
-        let next = *self.next.lock();
-        let ready = next < log::next_seq();
-        if ready {
-            PollEvents::READABLE
-        } else {
-            PollEvents::empty()
-        }
-    }
-
-    fn ioctl(&self, _file: &File, _cx: &mut Context, _cmd: u32, _arg: u64) -> Result<u64> {
-        err(Errno::ENOTTY)
+        syslog::poll_from(|| *self.next.lock(), table)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -55,6 +55,17 @@ struct Sizes {
 }
 
 impl Census {
+    /// With no pages yet.
+    fn of(vma: &Vma) -> Census {
+        let mapping = vma.mapping().map(|(mapping, _)| mapping);
+        Census {
+            users: mapping.map_or(1, |m| m.users() as u64),
+            shmem: mapping.is_some_and(|m| !m.has_source()),
+            locked: vma.flags.contains(VmFlags::LOCKED),
+            ..Census::default()
+        }
+    }
+
     /// `relatives`: among how many address spaces an anonymous page that isn't one's own alone is divided.
     fn sizes(&self, relatives: f64) -> Sizes {
         let divided = |pages: u64, by: f64| (pages as f64 * PAGE as f64 / by.max(1.0)) as u64;
@@ -142,13 +153,7 @@ struct Survey {
 
 /// Counts an area's pages. `dirty`: pages that the host lets the guest write, of a file that is written back.
 fn count(map: &PageMap, vma: &Vma, dirty: &RangeSet) -> Option<Census> {
-    let mapping = vma.mapping().map(|(mapping, _)| mapping);
-    let mut census = Census {
-        users: mapping.map_or(1, |m| m.users() as u64),
-        shmem: mapping.is_some_and(|m| !m.has_source()),
-        locked: vma.flags.contains(VmFlags::LOCKED),
-        ..Census::default()
-    };
+    let mut census = Census::of(vma);
     if matches!(vma.backing, Backing::Kernel { .. }) {
         return Some(census);
     }
@@ -195,16 +200,12 @@ impl Census {
 
 /// What is known without the host: the pages of files that it was told to map.
 fn estimate(inner: &Inner, vma: &Vma) -> Census {
-    let mapping = vma.mapping().map(|(mapping, _)| mapping);
-    let users = mapping.map_or(1, |m| m.users() as u64);
+    let empty = Census::of(vma);
     let mapped = inner.mapped.count_in(vma.pages());
     Census {
         file_clean: mapped,
-        shared_clean: if users > 1 { mapped } else { 0 },
-        users,
-        shmem: mapping.is_some_and(|m| !m.has_source()),
-        locked: vma.flags.contains(VmFlags::LOCKED),
-        ..Census::default()
+        shared_clean: if empty.users > 1 { mapped } else { 0 },
+        ..empty
     }
 }
 
@@ -284,10 +285,6 @@ impl Mm {
     /// Entries of /proc/pid/pagemap for `pages` pages from `addr` on: fs/proc/task_mmu.c:pagemap_read() without page
     /// frame numbers, which a guest has none of.
     pub fn pagemap(&self, addr: u64, pages: usize) -> Vec<u64> {
-        const PRESENT: u64 = 1 << 63;
-        const FILE: u64 = 1 << 61;
-        const GUARD: u64 = 1 << 58;
-        const EXCLUSIVE: u64 = 1 << 56;
         let mut out = vec![0; pages];
         let end = addr + pages as u64 * PAGE;
         let areas: Vec<_> = {
@@ -306,10 +303,10 @@ impl Mm {
             let entries = map.entries(from, ((to - from) / PAGE) as usize);
             for (i, entry) in entries.into_iter().flatten().enumerate() {
                 let bit = |on: bool, bit: u64| if on { bit } else { 0 };
-                out[first + i] = bit(entry.is_there(), PRESENT)
-                    | bit(entry.is_file(), FILE)
-                    | bit(entry.is_guard(), GUARD)
-                    | bit(entry.is_exclusive(), EXCLUSIVE);
+                out[first + i] = bit(entry.is_there(), PageEntry::PRESENT)
+                    | bit(entry.is_file(), PageEntry::FILE)
+                    | bit(entry.is_guard(), PageEntry::GUARD)
+                    | bit(entry.is_exclusive(), PageEntry::EXCLUSIVE);
             }
         }
         out

@@ -10,9 +10,9 @@ use crate::vfs::{
 };
 use abi::errno::Errno;
 use abi::fs::{
-    FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE, SyncRangeFlags,
+    Cachestat, CachestatRange, FallocFlags, MAX_RW_COUNT, OpenFlags, POSIX_FADV_DONTNEED,
+    POSIX_FADV_NOREUSE, SyncRangeFlags,
 };
-use abi::mm::{Cachestat, CachestatRange};
 use platform::PAGE_SIZE;
 use std::sync::Arc;
 

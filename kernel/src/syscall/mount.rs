@@ -31,6 +31,14 @@ fn data(ptr: UserPtr<u8>) -> Result<Vec<u8>> {
     }
 }
 
+pub(super) fn may_mount(cx: &Context) -> Result<()> {
+    if cx.task.capable(CAP_SYS_ADMIN) {
+        Ok(())
+    } else {
+        err(Errno::EPERM)
+    }
+}
+
 fn place(cx: &Context, path: &[u8], flags: LookupFlags) -> Result<Path> {
     lookup(&cx.task, AT_FDCWD, path, flags)
 }
@@ -53,9 +61,7 @@ pub fn mount(
     };
     let flags = MountFlags::from_bits_retain(flags);
     let at = place(cx, &target.read_path()?, LookupFlags::FOLLOW)?;
-    if !cx.task.capable(CAP_SYS_ADMIN) {
-        return err(Errno::EPERM);
-    }
+    may_mount(cx)?;
     let propagation = MountFlags::MS_SHARED
         | MountFlags::MS_PRIVATE
         | MountFlags::MS_SLAVE
@@ -98,16 +104,12 @@ pub fn umount2(cx: &mut Context, target: UserPtr<u8>, flags: u32) -> Result<()> 
     let mut at = place(cx, &target.read_path()?, look)?;
     // "." may have something on it: LOOKUP_MOUNTPOINT.
     follow_mounts(&mut at);
-    if !cx.task.capable(CAP_SYS_ADMIN) {
-        return err(Errno::EPERM);
-    }
+    may_mount(cx)?;
     namespace::unmount(at, flags)
 }
 
 pub fn pivot_root(cx: &mut Context, new: UserPtr<u8>, put_old: UserPtr<u8>) -> Result<()> {
-    if !cx.task.capable(CAP_SYS_ADMIN) {
-        return err(Errno::EPERM);
-    }
+    may_mount(cx)?;
     let look = LookupFlags::FOLLOW | LookupFlags::DIRECTORY;
     let new = place(cx, &new.read_path()?, look)?;
     let put_old = place(cx, &put_old.read_path()?, look)?;

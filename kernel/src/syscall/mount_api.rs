@@ -1,12 +1,12 @@
 //! The newer calls for mounts: open_tree, move_mount, mount_setattr, fsopen, fsconfig, fsmount, fspick.
 
+use super::mount::may_mount;
 use super::open::{install, read_extensible};
 use super::{Context, Fd};
 use crate::error::{Result, err};
 use crate::user::{PATH_MAX, UserPtr};
 use crate::vfs::fscontext::MountContext;
 use crate::vfs::{LookupFlags, Path, detached, filesystem_type, lookup, open_path};
-use abi::cap::CAP_SYS_ADMIN;
 use abi::errno::Errno;
 use abi::fs::{AT_FDCWD, AtFlags, OpenFlags};
 use abi::mount::*;
@@ -16,14 +16,6 @@ use std::sync::Arc;
 const PARAMETER_MAX: usize = 256;
 /// Most bytes of a binary parameter.
 const BLOB_MAX: i32 = 1 << 20;
-
-fn may_mount(cx: &Context) -> Result<()> {
-    if cx.task.capable(CAP_SYS_ADMIN) {
-        Ok(())
-    } else {
-        err(Errno::EPERM)
-    }
-}
 
 /// A place, by path or by an empty one and the descriptor.
 fn place(cx: &Context, dirfd: i32, path: UserPtr<u8>, empty: bool, follow: bool) -> Result<Path> {

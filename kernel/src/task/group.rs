@@ -298,20 +298,21 @@ impl ThreadGroup {
         self.inner.lock().sid == self.pid
     }
 
-    /// Adds what the host tells of the memory of the process and of its children after their ends; waits for it.
-    fn settle_memory(&self) {
-        let (own, children) = {
-            let mut inner = self.inner.lock();
-            let children = std::mem::take(&mut inner.waited_memory);
-            (inner.last_memory.take(), children)
-        };
-        let own = own.map(|memory| memory.used());
-        let children: Vec<_> = children.iter().map(LastMemory::used).collect();
-        let mut inner = self.inner.lock();
-        own.iter().for_each(|used| inner.dead_threads.add(used));
-        children
-            .iter()
-            .for_each(|used| inner.waited_children.add(used));
+    /// Adds what the host tells of the memory of the process after its end; waits for it.
+    pub fn settle_own_memory(&self) {
+        let memory = self.inner.lock().last_memory.take();
+        if let Some(memory) = memory {
+            let used = memory.used();
+            self.inner.lock().dead_threads.add(&used);
+        }
+    }
+
+    /// The same of children that were waited for.
+    pub fn settle_waited_memory(&self) {
+        let memory = std::mem::take(&mut self.inner.lock().waited_memory);
+        for used in memory.iter().map(LastMemory::used) {
+            self.inner.lock().waited_children.add(&used);
+        }
     }
 
     /// Takes over what a child that is waited for has used, with its own children.
@@ -337,7 +338,7 @@ impl ThreadGroup {
 
     /// What all its threads, ended ones too, have used.
     pub fn accounting(&self) -> Accounting {
-        self.settle_memory();
+        self.settle_own_memory();
         self.accounting_of_threads()
     }
 
@@ -353,7 +354,7 @@ impl ThreadGroup {
 
     /// What children that were waited for have used.
     pub fn children_accounting(&self) -> Accounting {
-        self.settle_memory();
+        self.settle_waited_memory();
         self.inner.lock().waited_children
     }
 

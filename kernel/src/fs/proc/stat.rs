@@ -44,7 +44,8 @@ pub(super) fn stat(task: &Arc<Task>, process: bool) -> Result<Vec<u8>> {
         vec![task.clone()]
     };
     if group.is_zombie() {
-        group.accounting();
+        group.settle_own_memory();
+        group.settle_waited_memory();
     }
     let (pgid, sid, tty, dead, children, exit) = {
         let inner = group.inner.lock();
