@@ -14,7 +14,8 @@ pub enum End {
     Panic(String),
 }
 
-static END: Mutex<Option<End>> = Mutex::new(None);
+/// How the machine ends, and with which status: the one that counted when that was asked for.
+static END: Mutex<Option<(End, u8)>> = Mutex::new(None);
 static ENDED: Condvar = Condvar::new();
 static EXIT_CODE: AtomicU32 = AtomicU32::new(0);
 
@@ -32,7 +33,7 @@ pub fn request(end: End) {
         End::Reboot => crate::pr_info!("reboot: Restarting system"),
         End::Panic(_) => {}
     }
-    *slot = Some(end);
+    *slot = Some((end, EXIT_CODE.load(Ordering::Relaxed) as u8));
     ENDED.notify_all();
 }
 
@@ -107,16 +108,29 @@ pub(crate) fn register_lines(r: &Registers) -> Vec<String> {
 pub fn wait() -> End {
     let mut slot = END.lock();
     loop {
-        if let Some(end) = &*slot {
+        if let Some((end, _)) = &*slot {
             return end.clone();
         }
         ENDED.wait(&mut slot);
     }
 }
 
-/// What the host process exits with after halt or power-off (/proc/exitcode), low 8 bits.
+/// Keeps the calling vCPU from doing anything more when the machine ends: a guest thread was lost to that, and nobody is to
+/// see it as the death of a process. Holding no lock.
+pub(crate) fn hold_when_ending() {
+    if END.lock().is_none() {
+        return;
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+/// What the host process exits with after halt or power-off (/proc/exitcode), low 8 bits. The end once asked for, it stays.
 pub fn exit_code() -> u8 {
-    EXIT_CODE.load(Ordering::Relaxed) as u8
+    let end = END.lock();
+    end.as_ref()
+        .map_or(EXIT_CODE.load(Ordering::Relaxed) as u8, |(_, code)| *code)
 }
 
 /// Sets it from the text written to /proc/exitcode: decimal, octal or hexadecimal. EINVAL.

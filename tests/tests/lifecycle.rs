@@ -19,6 +19,7 @@ fn main() -> std::process::ExitCode {
         ("lifecycle/reboot", reboot),
         ("lifecycle/noreboot", noreboot),
         ("lifecycle/exit_code", exit_code),
+        ("lifecycle/end_unseen", end_unseen),
         ("lifecycle/init_death", init_death),
         ("lifecycle/no_init", no_init),
         ("lifecycle/sysrq_crash", sysrq_crash),
@@ -126,6 +127,19 @@ fn exit_code() -> Result<(), String> {
         "/proc/exitcode is the status",
         &ended,
     )
+}
+
+/// Guest threads that run are lost to the machine's end: no process sees another's death in that.
+fn end_unseen() -> Result<(), String> {
+    let script = "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done\n\
+                  (sleep 0.05; echo o > /proc/sysrq-trigger) &\n\
+                  while :; do wait -n; echo $? > /proc/exitcode; done\n";
+    for _ in 0..12 {
+        let ended = Boot::quiet(["ncpus=2"]).stdin(script).timeout(30).run();
+        // The one that asked for the end may be seen to end well.
+        check(code(&ended) == Some(0), "power-off ends with 0", &ended)?;
+    }
+    Ok(())
 }
 
 fn init_death() -> Result<(), String> {

@@ -74,6 +74,7 @@ fn handle(cx: &mut Context, trap: Trap) {
         Trap::Interrupted => {}
         Trap::OpFailed { index, errno } => mm::operation_failed(cx, index, errno),
         Trap::Dead => {
+            crate::machine::hold_when_ending();
             crate::pr_warn!(
                 "{}[{}]: lost its host thread; killed",
                 String::from_utf8_lossy(&cx.task.comm()),
