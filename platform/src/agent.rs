@@ -6,7 +6,7 @@ use crate::control::Shared;
 use crate::sys;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use stub::layout::{fd, req};
 
@@ -143,6 +143,7 @@ impl Caller {
         page.put32(req::EVENT_FD, n);
         page.put32(req::RESULT_FD, n + 1 + child as u32);
         page.put(req::EVENT, 1);
+        page.put32(req::AWAITED, 0);
         page.put32(req::TAG, self.tag);
         page.put32(req::KERNEL_PID, self.pid);
         for (i, op) in ops.iter().enumerate() {
@@ -177,9 +178,22 @@ impl Caller {
         })
     }
 
-    /// Waits until `answer` says something; `ended` is asked now and then whether that can't be any more.
-    fn wait(&self, answer: impl Fn() -> Option<Done>, ended: impl Fn() -> bool) -> Done {
+    /// Waits until `answer` says something; `ended` is asked now and then whether that can't be any more. Who answers sees
+    /// in `pages` whether it must wake us: on one CPU all has been done, more often than not, before we look.
+    fn wait(
+        &self,
+        pages: &[&Shared],
+        answer: impl Fn() -> Option<Done>,
+        ended: impl Fn() -> bool,
+    ) -> Done {
         let event = self.event.fd.as_raw_fd();
+        if let Some(done) = answer() {
+            return done;
+        }
+        for page in pages {
+            page.put32(req::AWAITED, 1);
+        }
+        fence(Ordering::SeqCst);
         let mut look = false;
         loop {
             if let Some(done) = answer() {
@@ -190,7 +204,7 @@ impl Caller {
             }
             self.event.waits.fetch_add(1, Ordering::Relaxed);
             look = if self.event.watched.load(Ordering::Relaxed) || sys::wait_readable(event, 200) {
-                // Answers that were seen before they were waited for leave their events behind.
+                // An answer that was seen just before it was waited for leaves its event behind.
                 sys::eventfd_take(event) >= NUDGE
             } else {
                 true
@@ -213,6 +227,7 @@ impl Caller {
         self.post(agent);
         let pid = agent.pid;
         self.wait(
+            &[&agent.page],
             || self.answer(&self.result, ops.len()),
             || sys::has_ended(pid),
         )
@@ -241,6 +256,7 @@ impl Caller {
         // The parent's agent wakes nobody when it has cloned, the child's does when all is done.
         let pid = || self.answer(&self.result, 1);
         let done = self.wait(
+            &[&child_page, &agent.page],
             || {
                 let failed = || pid().filter(|done| !matches!(done, Done::All(_)));
                 self.answer(&self.child, ops.len()).or_else(failed)

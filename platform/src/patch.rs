@@ -9,7 +9,7 @@
 //! Patched code is position independent. It lies in pages that all processes share; trampolines lie at a fixed distance
 //! before the file's first byte, in slots of [`SLOT`] bytes.
 
-use iced_x86::{Decoder, DecoderOptions};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use memchr::memmem;
 use stub::layout::{REQUEST_ADDR, req};
 
@@ -33,25 +33,29 @@ const NEED_FRAME: [libc::c_long; 7] = [
     libc::SYS_execveat,
     libc::SYS_clone3,
 ];
-/// `mov r9, [rsp + 8]`, the last argument in the C library's syscall(2).
-const LAST_ARGUMENT: [u8; 5] = [0x4c, 0x8b, 0x4c, 0x24, 0x08];
 /// `mov edi, AT_FDCWD`.
 const FROM_HERE: [u8; 5] = [0xbf, 0x9c, 0xff, 0xff, 0xff];
-/// `xor eax, eax`.
-const ZERO: [u8; 2] = [0x31, 0xc0];
-/// `cmp rax, -4096` and `cmp rax, -4095`.
-const CHECKS: [[u8; 6]; 2] = [
-    [0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff],
-    [0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff],
+/// `hlt` and `mov eax, esi`: the C library's _exit. A thread that ends with a frame is the better one to use again.
+const LAST_CALL: [u8; 3] = [0xf4, 0x89, 0xf0];
+/// What follows most calls: `cmp rax` or `cmp eax`, with -4096 or -4095.
+const CHECKS: [&[u8]; 4] = [
+    &[0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff],
+    &[0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff],
+    &[0x3d, 0x00, 0xf0, 0xff, 0xff],
+    &[0x3d, 0x01, 0xf0, 0xff, 0xff],
 ];
-/// `jmp rel32`.
+/// `jmp rel32`, and `jmp rel8`.
 const JUMP: usize = 5;
+const SHORT_JUMP: usize = 2;
+/// Bytes of an instruction for which a trampoline has room.
+const LONGEST: usize = SLOT as usize - 20;
 
-/// How decoding begins: at each of so many bytes, from so far before the place in question.
-const STARTS: usize = 8;
-const LEAD: usize = 48;
-/// How many of them must meet the place, all agreeing.
+/// Where decoding begins, in bytes before the place in question, and how many must meet it, all agreeing.
+const STARTS: std::ops::Range<usize> = 49..57;
 const VOTES: usize = 3;
+/// The same where a check of the result follows, so that there surely is a call: three quarters must agree.
+const CERTAIN_STARTS: std::ops::Range<usize> = 25..73;
+const CERTAIN_VOTES: usize = 12;
 
 /// Part of a file, to be patched.
 pub struct Code<'a> {
@@ -80,7 +84,8 @@ impl Code<'_> {
         mut slot: impl FnMut(u64) -> Option<u64>,
         mut put: impl FnMut(u64, [u8; SLOT as usize]),
     ) {
-        let mut caves = Vec::new();
+        // All are found before the first is changed: what is decoded is the compiler's.
+        let (mut sites, mut caves) = (Vec::new(), Vec::new());
         let mut i = JUMP;
         while let Some(next) = self
             .bytes
@@ -88,13 +93,17 @@ impl Code<'_> {
             .and_then(|rest| memmem::find(rest, &SYSCALL))
         {
             i += next;
-            if let Some(patch) = self.site(i, &mut caves)
-                && let Some(slot) = slot(self.start + i as u64)
+            if let Some(patch) = self.site(i, &mut caves) {
+                sites.push((i, patch));
+            }
+            i += SYSCALL.len();
+        }
+        for (i, patch) in sites {
+            if let Some(slot) = slot(self.start + i as u64)
                 && let Some(trampoline) = self.apply(i, &patch, slot)
             {
                 put(slot, trampoline);
             }
-            i += SYSCALL.len();
         }
     }
 
@@ -113,45 +122,47 @@ impl Code<'_> {
     /// Whether and how the site whose `syscall` is at `i` can be patched.
     fn site(&self, i: usize, caves: &mut Vec<usize>) -> Option<Patch> {
         let b = &*self.bytes;
-        let checked = b
-            .get(i + 2..i + 8)
-            .is_some_and(|next| CHECKS.iter().any(|c| c == next));
+        let rest = &b[i + SYSCALL.len()..];
+        let checked = CHECKS.iter().any(|check| rest.starts_with(check));
         let before = &b[i - JUMP..i];
         let number = u32::from_le_bytes(before[1..].try_into().ok()?);
-        let loads_number = before[0] == 0xb8
-            && number < MAX_NR
-            && !NEED_FRAME.contains(&libc::c_long::from(number));
-        if loads_number || before == FROM_HERE || (checked && before == LAST_ARGUMENT) {
-            let at = i - JUMP;
-            return (self.in_page(at, JUMP, i) && ends_with(b, i, JUMP)).then_some(Patch {
-                at,
-                len: JUMP,
-                jump_at: at,
-            });
+        let loads_number = before[0] == 0xb8 && number < MAX_NR;
+        let needs_frame = loads_number && NEED_FRAME.contains(&libc::c_long::from(number));
+        if needs_frame || before.ends_with(&LAST_CALL) {
+            return None;
         }
-        if checked && b[i - 2..i] == ZERO && self.in_page(i - 2, 2, i) && ends_with(b, i, 2) {
-            let jump_at = self.cave(i, caves)?;
+        let last = last_instruction(b, i, checked)?;
+        let len = last.len();
+        let known = len == JUMP && (loads_number || before == FROM_HERE);
+        if !known && !(checked && can_move(&last)) {
+            return None;
+        }
+        let at = i - len;
+        if !self.in_page(at, len, i) {
+            return None;
+        }
+        let jump_at = if len >= JUMP {
+            at
+        } else {
+            let jump_at = self.cave(at + SHORT_JUMP, caves, i)?;
             caves.push(jump_at);
-            return Some(Patch {
-                at: i - 2,
-                len: 2,
-                jump_at,
-            });
-        }
-        None
+            jump_at
+        };
+        Some(Patch { at, len, jump_at })
     }
 
-    /// Room for a jump that a short jump at `i - 2` reaches: padding between functions, behind a return.
-    fn cave(&self, i: usize, taken: &[usize]) -> Option<usize> {
+    /// Room for a jump that a short jump ending at `end` reaches, in the page of the `syscall` at `i`: padding between
+    /// functions, behind a return.
+    fn cave(&self, end: usize, taken: &[usize], i: usize) -> Option<usize> {
         let b = &*self.bytes;
-        let from = i.saturating_sub(120).max(1);
-        let to = (i + 120).min(b.len().saturating_sub(JUMP));
+        let from = end.saturating_sub(120).max(1);
+        let to = (end + 120).min(b.len().saturating_sub(JUMP));
         (from..to).find(|&at| {
             b[at - 1] == 0xc3
                 && padding(&b[at..]) >= JUMP
                 && self.in_page(at, JUMP, i)
                 && !taken.contains(&at)
-                && ends_with(b, at, 1)
+                && last_instruction(b, at, false).is_some_and(|last| last.len() == 1)
         })
     }
 
@@ -179,9 +190,9 @@ impl Code<'_> {
 
         let jump = relative(place(patch.jump_at + JUMP), trampoline)?;
         if patch.jump_at != patch.at {
-            let short = patch.jump_at as i64 - (patch.at + 2) as i64;
+            let short = patch.jump_at as i64 - (patch.at + SHORT_JUMP) as i64;
             let short = i8::try_from(short).ok()?;
-            self.bytes[patch.at..patch.at + 2].copy_from_slice(&[0xeb, short as u8]);
+            self.bytes[patch.at..patch.at + SHORT_JUMP].copy_from_slice(&[0xeb, short as u8]);
         }
         let to = &mut self.bytes[patch.jump_at..patch.jump_at + JUMP];
         to[0] = 0xe9;
@@ -190,29 +201,44 @@ impl Code<'_> {
     }
 }
 
-/// Whether the instruction that ends at `end` surely has `len` bytes (a return, for one byte).
-fn ends_with(bytes: &[u8], end: usize, len: usize) -> bool {
-    let mut votes = 0;
-    for start in (end.saturating_sub(LEAD + STARTS)..end).take(STARTS) {
+/// The instruction that surely ends at `end`. `certain`: something there does.
+fn last_instruction(bytes: &[u8], end: usize, certain: bool) -> Option<Instruction> {
+    let mut ends: Vec<(Instruction, usize)> = Vec::new();
+    let (starts, enough) = if certain {
+        (CERTAIN_STARTS, CERTAIN_VOTES)
+    } else {
+        (STARTS, VOTES)
+    };
+    for start in starts.filter_map(|before| end.checked_sub(before)) {
         let mut decoder = Decoder::with_ip(64, &bytes[start..end], 0, DecoderOptions::NONE);
-        let mut last = 0;
+        let mut last = Instruction::default();
         let mut at = start;
         while at < end && decoder.can_decode() {
-            let instruction = decoder.decode();
-            if instruction.is_invalid() {
+            decoder.decode_out(&mut last);
+            if last.is_invalid() {
                 break;
             }
-            last = instruction.len();
-            at += last;
+            at += last.len();
         }
         if at == end {
-            if last != len {
-                return false;
+            match ends.iter_mut().find(|(other, _)| other.len() == last.len()) {
+                Some((_, votes)) => *votes += 1,
+                None => ends.push((last, 1)),
             }
-            votes += 1;
         }
     }
-    votes >= VOTES
+    let all: usize = ends.iter().map(|(_, votes)| votes).sum();
+    let (last, votes) = ends.into_iter().max_by_key(|(_, votes)| *votes)?;
+    let against = if certain { all / 4 } else { 0 };
+    (votes >= enough && all - votes <= against).then_some(last)
+}
+
+/// Whether an instruction does the same in a trampoline, as the last deed before the call.
+fn can_move(instruction: &Instruction) -> bool {
+    use Mnemonic::{Add, And, Lea, Mov, Movsxd, Movzx, Or, Shl, Shr, Sub, Xor};
+    [Add, And, Lea, Mov, Movsxd, Movzx, Or, Shl, Shr, Sub, Xor].contains(&instruction.mnemonic())
+        && !instruction.is_ip_rel_memory_operand()
+        && (SHORT_JUMP..=LONGEST).contains(&instruction.len())
 }
 
 /// Bytes of no-operations of several bytes that `code` begins with.
@@ -291,13 +317,34 @@ mod tests {
         ];
         let (code, trampolines) = patched(&site);
         assert_eq!(trampolines.len(), 1);
-        assert_eq!(trampolines[0].1[..2], ZERO);
+        assert_eq!(trampolines[0].1[..2], [0x31, 0xc0]);
         assert_eq!(code[..4], [0xeb, 11, 0x0f, 0x05]);
         assert_eq!(code[13], 0xe9);
         // The same with the padding inside another instruction's reach: mov rbx, rax before it.
         let mut inside = site.to_vec();
         inside.splice(12..13, [0x48, 0x89, 0xc3]);
         assert!(patched(&inside).1.is_empty());
+    }
+
+    #[test]
+    fn the_last_argument_comes_last() {
+        // mov eax, 202; xor sil, 0x80; syscall; cmp rax, -4096; ja; ret; nop of 6 bytes
+        let site = [
+            0xb8, 202, 0, 0, 0, 0x40, 0x80, 0xf6, 0x80, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff,
+            0xff, 0x77, 0x10, 0xc3, 0x66, 0x0f, 0x1f, 0x44, 0, 0,
+        ];
+        let (code, trampolines) = patched(&site);
+        assert_eq!(trampolines[0].1[..4], [0x40, 0x80, 0xf6, 0x80]);
+        assert_eq!(code[5..7], [0xeb, 13]);
+        assert_eq!(code[9..11], SYSCALL);
+        assert_eq!(code[20], 0xe9);
+        // Without the check behind it, it may be anything.
+        assert!(patched(&site[..11]).1.is_empty());
+        // mov rsi, [rip + 0x10] means something else elsewhere; so does a jump.
+        for before in [&[0x48, 0x8b, 0x35, 0x10, 0, 0, 0][..], &[0xe8, 0, 0, 0, 0]] {
+            let site = [before, &site[9..]].concat();
+            assert!(patched(&site).1.is_empty());
+        }
     }
 
     #[test]

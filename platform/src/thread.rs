@@ -66,6 +66,7 @@ impl GuestThread {
         let regs = init.regs;
         let bases = (regs.fs_base, regs.gs_base);
         let uc = crate::frame::first_frame() + 8;
+        space.0.stopped(area, false);
         GuestThread {
             space,
             area,

@@ -53,7 +53,7 @@ pub mod req {
     pub const SEQ: u64 = 0;
     /// u32: operations in the request.
     pub const COUNT: u64 = 4;
-    /// u32: event descriptor to write to when done.
+    /// u32: event descriptor to write to when done, if [`AWAITED`].
     pub const EVENT_FD: u64 = 8;
     /// u32: descriptor whose file position becomes the result.
     pub const RESULT_FD: u64 = 12;
@@ -69,6 +69,8 @@ pub mod req {
     pub const SECRET: u64 = 40;
     /// u64: where patched call sites of this process go.
     pub const ENTRY: u64 = 48;
+    /// u32: whether the caller sleeps on the event; otherwise it sees the result by itself.
+    pub const AWAITED: u64 = 56;
     /// Operations: `OP_SIZE` bytes each: u32 number, u32 kind, six u64 arguments.
     pub const OPS: u64 = 64;
     pub const OP_SIZE: u64 = 56;

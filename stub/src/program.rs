@@ -123,7 +123,7 @@ global_asm!(
     "test rax, rax",
     "jnz 35b",
     "jmp 50f",
-    // done: file position = tag << 40 | index << 32 | result; then the event.
+    // done: file position = tag << 40 | index << 32 | result; then the event, for a caller that sleeps.
     "39:",
     "mov esi, [r14 + {req_tag}]",
     "shl rsi, 8",
@@ -136,6 +136,10 @@ global_asm!(
     "mov r9, r15",
     "mov eax, 8",
     "syscall",
+    // The caller has one between its two looks.
+    "mfence",
+    "cmp dword ptr [r14 + {req_awaited}], 0",
+    "je 30b",
     "mov edi, [r14 + {req_event_fd}]",
     "lea rsi, [r14 + {req_event}]",
     "mov edx, 8",
@@ -568,6 +572,7 @@ global_asm!(
     req_op_size = const req::OP_SIZE,
     req_result_fd = const req::RESULT_FD,
     req_event_fd = const req::EVENT_FD,
+    req_awaited = const req::AWAITED,
     req_event = const req::EVENT,
     req_child = const req::CHILD,
     req_tag = const req::TAG,

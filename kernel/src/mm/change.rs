@@ -9,7 +9,7 @@ use crate::syscall::Context;
 use crate::task::Task;
 use abi::errno::Errno;
 use abi::task::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
-use platform::{GuestThread, MapOp, Prot};
+use platform::{GuestThread, MapOp, Prot, TASK_SIZE};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub(super) struct Change<'a> {
     pub mm: &'a Mm,
     pub inner: MutexGuard<'a, Inner>,
     pub ops: Vec<MapOp>,
+    /// Files' areas are only noted ([`Inner::pending`]), not mapped yet.
+    pub lazy: bool,
     /// Dropped when the lock is released: files do things then.
     gone: Vec<Vma>,
     before: Counts,
@@ -64,6 +66,7 @@ impl Mm {
             before: inner.vmas.counts(),
             inner,
             ops: Vec::new(),
+            lazy: false,
             gone: Vec::new(),
         }
     }
@@ -123,17 +126,17 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Takes `[start, end)` out of the tree. The caller takes it from the host. Returns whether anything was there.
+    /// Takes `[start, end)` out of the tree. The caller takes it from the host. Returns whether that maps anything of it.
     pub fn cut(&mut self, start: u64, end: u64) -> bool {
         let first = self.gone.len();
-        let any = self.cut_alone(start, end);
+        let on_host = self.cut_alone(start, end);
         let texts: Vec<Vma> = self.gone[first..]
             .iter()
             .filter(|vma| vma.mapping().is_some_and(|(m, _)| m.is_text()))
             .cloned()
             .collect();
         self.drop_trampolines(&texts);
-        any
+        on_host
     }
 
     /// As [`cut`](Self::cut), but trampolines of text stay.
@@ -142,19 +145,22 @@ impl Change<'_> {
         if removed.is_empty() {
             return false;
         }
+        let mut on_host = false;
         for vma in &removed {
             rmap::unlink(self.mm.id, vma);
             if vma.is_anon() {
                 self.inner.guards.remove(vma.pages());
+                on_host = true;
             } else {
-                self.inner.mapped.remove(vma.pages());
+                on_host |= self.inner.mapped.remove(vma.pages()) != 0;
                 self.inner.writable.remove(vma.pages());
+                self.inner.pending.remove(vma.pages());
             }
         }
         let inner = &mut *self.inner;
         inner.top.freed(&inner.vmas, end);
         self.gone.extend(removed);
-        true
+        on_host
     }
 
     /// Puts `vma` to a free place of the tree.
@@ -176,6 +182,16 @@ impl Change<'_> {
     /// Maps `vma` on the host: anonymous memory whole, of a file the pages that the cache holds. The place is free on the
     /// host or holds old pages that `replace` says to remove.
     pub fn map_on_host(&mut self, vma: &Vma, replace: bool) {
+        if self.lazy && !vma.is_anon() {
+            if replace {
+                self.ops.push(MapOp::Unmap {
+                    addr: vma.start,
+                    len: vma.len(),
+                });
+            }
+            self.inner.pending.insert(vma.pages());
+            return;
+        }
         match &vma.backing {
             Backing::Anon => self.ops.push(MapOp::Anon {
                 addr: vma.start,
@@ -203,6 +219,25 @@ impl Change<'_> {
                     });
                 }
                 self.map_cached(vma, vma.start, vma.end);
+            }
+        }
+    }
+
+    /// Maps what was only noted so far.
+    pub fn map_pending(&mut self) {
+        let pending = std::mem::take(&mut self.inner.pending);
+        for run in pending.runs(0..TASK_SIZE / PAGE) {
+            let (start, end) = (run.start * PAGE, run.end * PAGE);
+            let areas: Vec<Vma> = self.inner.vmas.touching(start, end).cloned().collect();
+            for vma in areas {
+                match vma.backing {
+                    Backing::Anon => {}
+                    Backing::Kernel { .. } => self.map_on_host(&vma, false),
+                    Backing::File { .. } => {
+                        // While it moves, a fault waits for it.
+                        self.map_cached(&vma, start.max(vma.start), end.min(vma.end));
+                    }
+                }
             }
         }
     }

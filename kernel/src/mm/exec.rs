@@ -67,7 +67,8 @@ pub struct Image {
     /// Mappings go to the lowest free place from here on, not below [`Layout::mmap_base`] (ADDR_COMPAT_LAYOUT).
     pub bottom_up: Option<u64>,
     pub executable_stack: bool,
-    pub stack: Vec<u8>,
+    /// What the stack holds, by address; zeroes between.
+    pub stack: Vec<(u64, Vec<u8>)>,
     /// The auxiliary vector, for /proc/pid/auxv.
     pub auxv: Vec<(u64, u64)>,
 }
@@ -212,10 +213,7 @@ impl Mm {
                 parts.push((from, &ZEROS[..(map.addr + map.len - from) as usize]));
             }
         }
-        parts.push((
-            image.stack_top - image.stack.len() as u64,
-            image.stack.as_slice(),
-        ));
+        parts.extend(image.stack.iter().map(|(at, b)| (*at, b.as_slice())));
         let remote: Vec<_> = parts.iter().map(|(at, b)| (*at, b.len())).collect();
         let local: Vec<_> = parts.iter().map(|(_, b)| *b).collect();
         let all = local.iter().map(|b| b.len()).sum::<usize>();
@@ -282,7 +280,8 @@ impl Change<'_> {
     }
 
     fn install_stack(&mut self, image: &Image) -> Result<()> {
-        let used = (image.stack.len() as u64).next_multiple_of(PAGE_SIZE);
+        let lowest = image.stack.iter().map(|(at, _)| *at).min();
+        let used = lowest.map_or(0, |at| image.stack_top - (at & !(PAGE_SIZE - 1)));
         let room = image.stack_limit.max(used) & !(PAGE_SIZE - 1);
         let len = (used + STACK_START).min(room);
         if len > image.stack_top {

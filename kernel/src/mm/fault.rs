@@ -111,6 +111,7 @@ enum Step {
 impl Mm {
     /// Makes one access to `addr` possible: fills and maps pages of files, grows stacks.
     pub fn resolve(&self, addr: u64, access: Access) -> Result<Resolved, Refusal> {
+        self.map_pending();
         let mut settled = 0;
         loop {
             let change = self.change();
@@ -142,6 +143,11 @@ impl Change<'_> {
             mapping, offset, ..
         } = &vma.backing
         else {
+            if !vma.is_anon() && !self.inner.mapped.contains(addr / PAGE) {
+                self.map_on_host(&vma, false);
+                self.finish_now().map_err(|_| Refusal::Memory)?;
+                return Ok(Step::Done(Resolved::Minor));
+            }
             if self.inner.guards.contains(addr / PAGE) {
                 return Err(Refusal::Unmapped);
             }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Mappings of at most this many bytes are read whole when they are made.
 const READ_WHOLE: u64 = 512 << 10;
+/// With more areas than this the host maps at once, and can still refuse.
+const LAZY_AREAS: usize = 4096;
 /// /dev/zero.
 const ZERO_RDEV: u64 = (1 << 8) | 5;
 
@@ -298,6 +300,10 @@ impl Mm {
             name: plan.name,
             kept: Vec::new(),
         };
+        change.lazy = req.file.is_some()
+            && !all
+            && !flags.contains(VmFlags::LOCKED)
+            && change.inner.vmas.area_count() < LAZY_AREAS;
         change.install_text(vma, text, |_, _| false);
         let populate = flags.contains(VmFlags::LOCKED)
             || (req.flags.contains(MapFlags::MAP_POPULATE)
@@ -315,6 +321,25 @@ impl Mm {
         }
         change.finish(caller)?;
         Ok(addr)
+    }
+
+    /// Has the host map what earlier calls of mmap left for later.
+    pub fn map_pending(&self) {
+        let mut change = self.change();
+        if change.inner.pending.is_empty() {
+            return;
+        }
+        change.map_pending();
+        let ops = change.ops.clone();
+        if change.finish_now().is_err() {
+            // Whoever touches it asks once more, and is told.
+            let mut inner = self.inner.lock();
+            for op in ops {
+                if let MapOp::File { addr, len, .. } = op {
+                    inner.mapped.remove(addr / PAGE..(addr + len) / PAGE);
+                }
+            }
+        }
     }
 
     /// munmap(2). EINVAL, ENOMEM.

@@ -87,6 +87,9 @@ struct Inner {
     mapped: RangeSet,
     /// Of these, pages of vmas with dirty tracking that the host lets the guest write.
     writable: RangeSet,
+    /// Pages of vmas that mmap left for later, since more of the like may follow: the host gets them with the next call that
+    /// isn't mmap, or when they are touched, all in one request.
+    pending: RangeSet,
     /// Pages of anonymous memory that MADV_GUARD_INSTALL took from everybody; the host has them marked.
     guards: RangeSet,
     top: TopDown,
@@ -161,6 +164,7 @@ impl Inner {
             vmas: VmaTree::default(),
             mapped: RangeSet::new(),
             writable: RangeSet::new(),
+            pending: RangeSet::new(),
             guards: RangeSet::new(),
             top: TopDown::new(platform::TASK_SIZE - PAGE),
             legacy_base: None,

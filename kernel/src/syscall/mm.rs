@@ -50,7 +50,9 @@ pub fn mmap(
         file,
         offset,
     };
-    own(cx)?.mmap(&mut Caller::guest(cx), &request)
+    let at = own(cx)?.mmap(&mut Caller::guest(cx), &request)?;
+    cx.maps_pending |= request.file.is_some();
+    Ok(at)
 }
 
 pub fn munmap(cx: &mut Context, addr: u64, len: u64) -> Result<()> {

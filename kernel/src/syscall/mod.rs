@@ -45,6 +45,7 @@ pub use args::{Fd, FromArg, Handler, IntoRet};
 
 use crate::error::Result;
 use abi::errno::Errno;
+use abi::nr::SYS_MMAP;
 use std::sync::atomic::Ordering;
 
 /// How an interrupted call goes on when the guest calls restart_syscall(2).
@@ -64,6 +65,12 @@ pub fn dispatch(cx: &mut Context) {
         word.store(value, Ordering::Relaxed);
     }
     cx.task.in_syscall.store(nr, Ordering::Relaxed);
+    if cx.maps_pending && nr != SYS_MMAP {
+        cx.maps_pending = false;
+        if let Some(mm) = cx.task.mm() {
+            mm.map_pending();
+        }
+    }
     let result = match table::row(nr) {
         Some(row) => (row.call)(cx, &args),
         None => {

@@ -398,6 +398,8 @@ pub fn clone_task(cx: &mut Context, r: &CloneRequest) -> Result<Pid> {
 fn first_run(cx: Context) {
     let at = cx.task.set_child_tid.load(Relaxed);
     if at != 0 {
+        // The thread itself writes it, with the rest of its first way out.
+        cx.task.sched.guest_slot.store(cx.guest.slot(), Relaxed);
         let _ = UserPtr::<u32>::new(at).write(&cx.task.tid());
     }
     run_user(cx);

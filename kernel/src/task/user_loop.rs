@@ -12,6 +12,8 @@ pub struct Context {
     pub guest: GuestThread,
     /// The task ends when the call returns; set by exit and by fatal signals.
     pub exiting: bool,
+    /// Its calls of mmap left the host's part for later: for the next call that isn't one.
+    pub maps_pending: bool,
 }
 
 impl Context {
@@ -20,6 +22,7 @@ impl Context {
             task,
             guest,
             exiting: false,
+            maps_pending: false,
         }
     }
 }

@@ -11,6 +11,13 @@
 __asm__(".text\n.balign 4096\n.globl page\npage:\n"
         ".globl first\nfirst: mov $39, %eax\n.globl inside\ninside: syscall\nret\n.balign 16\n"
         ".globl second\nsecond: mov $102, %eax\njmp inside\n.balign 16\n"
+        /* Shapes whose last instruction isn't the number: one of three bytes, four, and seven. */
+        ".globl minus\nminus: mov $121, %eax\nsub $1, %edi\nsyscall\ncmp $-4096, %rax\nja 1f\nret\n1: ud2\nret\n"
+        ".balign 16\n"
+        ".globl flipped\nflipped: mov $121, %eax\nxor $-128, %dil\nsyscall\ncmp $-4095, %rax\njae 1f\nret\n1: ud2\nret\n"
+        ".balign 16\n"
+        ".globl masked\nmasked: mov $121, %eax\nand $0x7fffff, %rdi\nsyscall\ncmp $-4096, %eax\nja 1f\nret\n1: ud2\n"
+        "ret\n.balign 16\n"
         /* Keeps what a system call must keep; returns 0 if it does. */
         ".globl keeps\nkeeps: push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\n"
         "mov %rdi, %rbx\nmov %rdi, %rbp\nmov %rdi, %r12\nmov %rdi, %r13\nmov %rdi, %r14\nmov %rdi, %r15\n"
@@ -27,7 +34,7 @@ __asm__(".text\n.balign 4096\n.globl page\npage:\n"
         "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\nret\n"
         ".balign 4096\n");
 extern unsigned char page[];
-long first(void), second(void), keeps(long);
+long first(void), second(void), keeps(long), minus(long), flipped(long), masked(long);
 
 static volatile sig_atomic_t ticks;
 static void tick(int s)
@@ -89,6 +96,9 @@ int main(void)
     V(bad);
     V(first() == getpid());
     V(second() == (long)getuid());
+    V(minus(getpid() + 1) == getpgrp());
+    V(flipped(getpid() ^ 0x80) == getpgrp());
+    V(masked(getpid() | 1L << 40) == getpgrp());
     V(file_is_untouched());
 
     /* Signals at any moment of calls and between them. */

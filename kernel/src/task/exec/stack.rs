@@ -104,21 +104,15 @@ pub fn build(
     }
     out.extend(auxv.iter().flat_map(|(key, value)| [*key, *value]));
 
-    let mut bytes = vec![0; (top - sp) as usize];
-    let mut put = |at: u64, what: &[u8]| {
-        let start = (at - sp) as usize;
-        bytes[start..start + what.len()].copy_from_slice(what);
-    };
-    for (i, word) in out.iter().enumerate() {
-        put(sp + 8 * i as u64, &word.to_ne_bytes());
-    }
-    put(random_at, &seed);
-    put(platform_at, b"x86_64\0");
-    put(arg_at, &args.bytes);
-    put(env_at, &env.bytes);
-    put(file_at, filename);
+    // Two pieces: the gap between them may be pages long, and nobody needs those yet.
+    let mut words: Vec<u8> = out.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    words.resize((random_at - sp) as usize, 0);
+    words.extend(seed);
+    words.resize((platform_at - sp) as usize, 0);
+    words.extend(b"x86_64\0");
+    let strings = [&args.bytes, &env.bytes, filename, &[0]].concat();
     loaded.image.layout.start_stack = sp;
-    loaded.image.stack = bytes;
+    loaded.image.stack = vec![(sp, words), (arg_at, strings)];
     loaded.image.auxv = auxv;
     sp
 }
