@@ -70,6 +70,11 @@ impl Mm {
 
     /// Copies page-cache memory at `offset` to the guest; returns the bytes before the first fault.
     pub fn write_from_cache(&self, addr: u64, offset: u64, len: usize) -> usize {
+        if len <= LATER_MAX {
+            let mut bytes = [0; LATER_MAX];
+            pagecache::memory().read(offset, &mut bytes[..len]);
+            return self.write(addr, &bytes[..len]);
+        }
         with_retry(self, addr, len, true, |at| {
             let offset = offset + at as u64;
             pagecache::memory().copy_to_guest(

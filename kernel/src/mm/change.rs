@@ -107,11 +107,22 @@ impl Change<'_> {
                 for op in &ops {
                     guest.queue(*op);
                 }
-                self.inner.queued = if self.mm.is_single() { ops } else { Vec::new() };
+                self.inner.queued.clear();
+                if self.mm.is_single() {
+                    self.inner.queued.extend_from_slice(&ops);
+                }
                 Ok(())
             }
             _ => apply(self.mm, &ops),
         };
+        if result.is_err() {
+            for op in &ops {
+                if let MapOp::File { addr, len, .. } = op {
+                    let pages = addr / PAGE..(addr + len) / PAGE;
+                    self.inner.mapped.remove(pages);
+                }
+            }
+        }
         drop(self.inner);
         drop(gone);
         result

@@ -300,9 +300,10 @@ impl Mm {
             name: plan.name,
             kept: Vec::new(),
         };
+        // What may be written is written soon, and takes along what waits.
         change.lazy = req.file.is_some()
             && !all
-            && !flags.contains(VmFlags::LOCKED)
+            && !flags.intersects(VmFlags::WRITE | VmFlags::LOCKED)
             && change.inner.vmas.area_count() < LAZY_AREAS;
         change.install_text(vma, text, |_, _| false);
         let populate = flags.contains(VmFlags::LOCKED)
@@ -319,6 +320,9 @@ impl Mm {
                 change.ops.push(MapOp::Advise { addr, len, advice });
             }
         }
+        if !change.lazy && req.file.is_some() {
+            change.map_pending();
+        }
         change.finish(caller)?;
         Ok(addr)
     }
@@ -330,16 +334,8 @@ impl Mm {
             return;
         }
         change.map_pending();
-        let ops = change.ops.clone();
-        if change.finish_now().is_err() {
-            // Whoever touches it asks once more, and is told.
-            let mut inner = self.inner.lock();
-            for op in ops {
-                if let MapOp::File { addr, len, .. } = op {
-                    inner.mapped.remove(addr / PAGE..(addr + len) / PAGE);
-                }
-            }
-        }
+        // Whoever touches what the host refused asks once more, and is told.
+        let _ = change.finish_now();
     }
 
     /// munmap(2). EINVAL, ENOMEM.
