@@ -1,7 +1,7 @@
 //! A guest address space: one host process, its agent, and the thread areas it maps.
 
 use crate::agent::{Agent, Done, Op};
-use crate::control::area_offset;
+use crate::control::{Shared, area_offset};
 use crate::frame::{self, Area};
 use crate::machine::Machine;
 use crate::remains::Obituary;
@@ -76,6 +76,15 @@ impl AddressSpace {
                 .map_err(|e| io::Error::from_raw_os_error(e.errno))?;
             let thread = space.spawn(init)?;
             return Ok((space, thread));
+        }
+        if let Some(born) = machine.nursery.take() {
+            machine.reap();
+            born.area.start_with(init);
+            let (space, thread) = born.adopt(machine, Some(init));
+            space
+                .apply(ops)
+                .map_err(|e| io::Error::from_raw_os_error(e.errno))?;
+            return Ok((space, thread.expect("it has one")));
         }
         let (space, thread) = AddressSpace::from_zygote(machine, ops, Some(init))?;
         Ok((space, thread.expect("a thread was asked for")))
@@ -447,12 +456,117 @@ impl Drop for Space {
 }
 
 fn pin(pid: i32, at: &AtomicUsize) {
-    if let Some((_, cpu)) = vcpu::current()
-        && at.load(Ordering::Relaxed) != cpu
-    {
+    if let Some((_, cpu)) = vcpu::current() {
+        pin_to(pid, at, cpu);
+    }
+}
+
+fn pin_to(pid: i32, at: &AtomicUsize, cpu: usize) {
+    if at.load(Ordering::Relaxed) != cpu {
         // A refusal (a CPU set changed from outside) costs speed only.
         let _ = sys::set_affinity(pid, cpu);
         at.store(cpu, Ordering::Relaxed);
+    }
+}
+
+/// A stub process just made, and the thread in it, if there is one, that waits for its first turn.
+pub(crate) struct Born {
+    page: Shared,
+    slot: u32,
+    pid: i32,
+    area: Area,
+    tid: Option<i32>,
+    cpu: usize,
+}
+
+impl Born {
+    /// A clone of the zygote with a thread. The caller runs on host CPU `cpu`.
+    pub fn from_zygote(machine: &Arc<Machine>, cpu: usize) -> io::Result<Born> {
+        let mut zygote = machine.zygote.lock().unwrap();
+        pin_to(zygote.pid, &machine.zygote_cpu, cpu);
+        Born::new(
+            machine,
+            &mut zygote,
+            cpu,
+            &[],
+            Some(&ThreadState::default()),
+        )
+    }
+
+    /// Clones the process of `parent`; the child does `map`, and makes a thread if `init` is given.
+    fn new(
+        machine: &Arc<Machine>,
+        parent: &mut Agent,
+        cpu: usize,
+        map: &[MapOp],
+        init: Option<&ThreadState>,
+    ) -> io::Result<Born> {
+        let slot = machine.control.take_slot()?;
+        let area = Area::new(&machine.control, slot, HOME_ADDR);
+        let mut ops = Vec::with_capacity(map.len() + 2);
+        ops.push(map_area(&area));
+        ops.extend(map.iter().map(agent_op));
+        if let Some(init) = init {
+            area.init(init);
+            ops.push(clone_thread(&area));
+        }
+        let page = machine.control.request(slot);
+        page.put(req::ENTRY, entry());
+        let r = machine
+            .caller()
+            .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
+        let (pid, done) = r.inspect_err(|_| machine.control.free_slot(slot))?;
+        machine.born(pid)?;
+        match done.result() {
+            Ok(low) => Ok(Born {
+                page,
+                slot,
+                pid,
+                area,
+                tid: init.map(|_| low as i32),
+                cpu,
+            }),
+            Err(e) => {
+                machine.bury(pid, vec![slot], Obituary::new(pid));
+                Err(e)
+            }
+        }
+    }
+
+    /// The address space, and its thread, which begins with `init`.
+    fn adopt(
+        self,
+        machine: &Arc<Machine>,
+        init: Option<&ThreadState>,
+    ) -> (AddressSpace, Option<GuestThread>) {
+        let Born {
+            page,
+            slot,
+            pid,
+            area,
+            tid,
+            cpu,
+        } = self;
+        let space = AddressSpace(Arc::new(Space {
+            machine: machine.clone(),
+            pid,
+            agent: Mutex::new(Agent { page, pid, seq: 1 }),
+            agent_cpu: AtomicUsize::new(cpu),
+            small: Mutex::default(),
+            obituary: Obituary::new(pid),
+            areas: Mutex::new(Areas {
+                slots: vec![slot],
+                ..Areas::default()
+            }),
+        }));
+        let thread = match (tid, init) {
+            (Some(tid), Some(init)) => Some(GuestThread::new(space.clone(), area, tid, cpu, init)),
+            _ => {
+                space.0.areas.lock().unwrap().empty.push(area);
+                None
+            }
+        };
+        (space, thread)
     }
 }
 
@@ -464,43 +578,7 @@ fn clone_space(
     map: &[MapOp],
     init: Option<&ThreadState>,
 ) -> io::Result<(AddressSpace, Option<GuestThread>)> {
-    let slot = machine.control.take_slot()?;
-    let area = Area::new(&machine.control, slot, HOME_ADDR);
-    let mut ops = Vec::with_capacity(map.len() + 2);
-    ops.push(map_area(&area));
-    ops.extend(map.iter().map(agent_op));
-    if let Some(init) = init {
-        area.init(init);
-        ops.push(clone_thread(&area));
-    }
-    let page = machine.control.request(slot);
-    page.put(req::ENTRY, entry());
-    let r = machine
-        .caller()
-        .fork(parent, page, slot as u64 * REQUEST_SIZE, &ops);
-    let (pid, done) = r.inspect_err(|_| machine.control.free_slot(slot))?;
-    machine.born(pid)?;
-    let space = AddressSpace(Arc::new(Space {
-        machine: machine.clone(),
-        pid,
-        agent: Mutex::new(Agent { page, pid, seq: 1 }),
-        agent_cpu: AtomicUsize::new(cpu),
-        small: Mutex::default(),
-        obituary: Obituary::new(pid),
-        areas: Mutex::new(Areas {
-            slots: vec![slot],
-            ..Areas::default()
-        }),
-    }));
-    let low = done.result()?;
-    let thread = match init {
-        Some(init) => Some(GuestThread::new(space.clone(), area, low as i32, cpu, init)),
-        None => {
-            space.0.areas.lock().unwrap().empty.push(area);
-            None
-        }
-    };
-    Ok((space, thread))
+    Ok(Born::new(machine, parent, cpu, map, init)?.adopt(machine, init))
 }
 
 /// Where patched call sites go.

@@ -102,12 +102,18 @@ impl Area {
         self.put_stack(uc);
         self.mem.put(MAILBOX + mb::UC, self.addr + uc);
         self.mem.put(MAILBOX + mb::INFO, self.addr + uc + UC_SIZE);
+        self.start_with(init);
+        self.state().store(state::KERNEL, Ordering::Release);
+    }
+
+    /// What a thread begins with that hasn't had its first turn.
+    pub fn start_with(&self, init: &ThreadState) {
+        let uc = first_frame() + 8;
         self.put_regs(uc, &init.regs);
         if let Some(x) = &init.xstate {
             self.put_xstate(uc, x);
         }
         self.put_bases(init.regs.fs_base, init.regs.gs_base);
-        self.state().store(state::KERNEL, Ordering::Release);
     }
 
     fn put_stack(&self, uc: u64) {

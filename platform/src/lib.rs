@@ -14,6 +14,7 @@ pub mod heap;
 mod machine;
 mod pagecache;
 pub mod patch;
+mod ready;
 mod remains;
 mod residence;
 mod small;

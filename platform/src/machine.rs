@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Caller, Event};
 use crate::beside::{Claims, Spin};
 use crate::control::Control;
+use crate::ready::Nursery;
 use crate::remains::Obituary;
 use crate::{
     AddressSpace, GuestThread, MapOp, PageCacheMemory, ThreadState, clock, sys, vcpu, zygote,
@@ -38,6 +39,7 @@ pub(crate) struct Machine {
     /// The host CPUs that the process could use when it started.
     pub cpus: Vec<usize>,
     pub claims: Arc<Claims>,
+    pub nursery: Arc<Nursery>,
     pub config: Config,
     /// Index 0: whoever isn't a vCPU. Then one for each vCPU.
     callers: Vec<Mutex<Caller>>,
@@ -78,6 +80,7 @@ impl Platform {
             zygote_cpu: AtomicUsize::new(usize::MAX),
             watchdog: vcpu::Watchdog::default(),
             claims: Arc::new(Claims::new(cpus.clone())),
+            nursery: Arc::default(),
             cpus,
             config,
             callers,
@@ -87,6 +90,7 @@ impl Platform {
             living: Mutex::new(Some(HashSet::new())),
         });
         vcpu::Watchdog::start(&machine)?;
+        Nursery::start(&machine)?;
         Ok(Platform(machine))
     }
     /// The memory that file mappings and tmpfs live in.
@@ -108,6 +112,7 @@ impl Platform {
     /// Ends every guest process, now and for good: guest threads that run come back as [`Trap::Dead`](crate::Trap::Dead)
     /// and no address space can be made. Returns when the host has let go of all.
     pub fn shut_down(&self) {
+        self.0.nursery.end();
         let living = self.0.living.lock().unwrap().take();
         let zygote = self.0.zygote.lock().unwrap().pid;
         for pid in living.into_iter().flatten().chain([zygote]) {
@@ -210,9 +215,15 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let pid = self.zygote.lock().unwrap().pid;
-        sys::kill(pid);
-        sys::reap(pid, true);
+        self.nursery.end();
+        // Without them all have been ended and reaped already.
+        if let Some(living) = self.living.lock().unwrap().take() {
+            let zygote = self.zygote.lock().unwrap().pid;
+            for pid in living.into_iter().chain([zygote]) {
+                sys::kill(pid);
+                sys::reap(pid, true);
+            }
+        }
         for dead in self.dying.lock().unwrap().drain(..) {
             sys::reap(dead.pid, true);
         }
