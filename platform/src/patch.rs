@@ -134,7 +134,7 @@ impl Code<'_> {
         let last = last_instruction(b, i, checked)?;
         let len = last.len();
         let known = len == JUMP && (loads_number || before == FROM_HERE);
-        if !known && !(checked && can_move(&last)) {
+        if !(known || checked && can_move(&last)) {
             return None;
         }
         let at = i - len;
