@@ -53,14 +53,16 @@ impl Mm {
         }
     }
 
+    /// Leaves a copy to the stopped thread in `slot`, if it is small and to memory where that makes no difference.
+    pub(super) fn write_by(&self, slot: u32, addr: u64, buf: &[u8]) -> bool {
+        buf.len() <= LATER_MAX
+            && self.is_plain(addr, buf.len())
+            && self.address_space().write_later(slot, addr, buf)
+    }
+
     /// Copies to guest memory; returns the bytes before the first fault.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
-        if buf.len() <= LATER_MAX
-            && self.is_plain(addr, buf.len())
-            && self
-                .address_space()
-                .write_later(sched::guest_slot(), addr, buf)
-        {
+        if self.write_by(sched::guest_slot(), addr, buf) {
             return buf.len();
         }
         with_retry(self, addr, buf.len(), true, |at| {

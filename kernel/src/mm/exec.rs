@@ -175,12 +175,12 @@ impl Mm {
         };
         let _ = mm.aspace.set(aspace);
         change.finish_now()?;
-        mm.fill_image(image)?;
+        mm.fill_image(image, guest.slot())?;
         Ok((mm, guest))
     }
 
-    /// Replaces everything by what `image` says, in one request to the host. ENOMEM, EIO.
-    pub fn replace(&self, image: &Image) -> Result<()> {
+    /// Replaces everything by what `image` says, for `guest` to run, in one request to the host. ENOMEM, EIO.
+    pub fn replace(&self, image: &Image, guest: &GuestThread) -> Result<()> {
         let areas = image.areas()?;
         let mut change = self.change();
         let old = std::mem::replace(&mut *change.inner, Inner::empty());
@@ -199,11 +199,12 @@ impl Mm {
         let finished = change.finish_now();
         drop(old);
         installed.and(finished)?;
-        self.fill_image(image)
+        self.fill_image(image, guest.slot())
     }
 
-    /// Writes what the image's pages hold beyond their files: the rests of last pages, the stack.
-    fn fill_image(&self, image: &Image) -> Result<()> {
+    /// Writes what the image's pages hold beyond their files: the rests of last pages, the stack. Small pieces are left to the
+    /// thread in `slot`.
+    fn fill_image(&self, image: &Image, slot: u32) -> Result<()> {
         const ZEROS: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
         let mut parts: Vec<(u64, &[u8])> = Vec::new();
         for map in &image.maps {
@@ -214,6 +215,7 @@ impl Mm {
             }
         }
         parts.extend(image.stack.iter().map(|(at, b)| (*at, b.as_slice())));
+        parts.retain(|(at, bytes)| !self.write_by(slot, *at, bytes));
         let remote: Vec<_> = parts.iter().map(|(at, b)| (*at, b.len())).collect();
         let local: Vec<_> = parts.iter().map(|(_, b)| *b).collect();
         let all = local.iter().map(|b| b.len()).sum::<usize>();

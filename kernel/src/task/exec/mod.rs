@@ -342,7 +342,7 @@ fn install(cx: &mut Context, loaded: &Loaded, sp: u64, guarded: bool) -> Result<
         task.group.inner.lock().dead_threads.minor_faults += faults;
         drop(task.set_mm(Some(mm)));
     } else {
-        old.replace(&loaded.image)?;
+        old.replace(&loaded.image, &cx.guest)?;
         *cx.guest.regs_mut() = regs;
         if let Some(reset) = reset_xstate() {
             cx.guest.set_xstate(&reset);
