@@ -504,7 +504,7 @@ fn console_many_viewers() -> Result<(), String> {
     second.expect("from the 1st")?;
     second.line("echo from the $((2))nd", "from the 2nd")?;
     first.expect("from the 2nd")?;
-    // One that doesn't read holds nobody up, and loses what it can't take.
+    // One that doesn't read holds nobody up, and misses what it can't take.
     let mut deaf = machine.command(&["console", "viewers", "tty1"]);
     let mut deaf = deaf.stdout(Stdio::piped()).spawn().map_err(text)?;
     let mut out = deaf.stdout.take().ok_or("no output")?;
@@ -512,6 +512,19 @@ fn console_many_viewers() -> Result<(), String> {
     out.read_exact(&mut byte).map_err(text)?;
     first.line("seq 200000 | tail -c 1000000; echo e''nd", "end")?;
     second.expect("end")?;
+    // When it reads again it sees how things stand.
+    let (told, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut out = BufReader::new(out);
+        while let Ok(line) = read_line(&mut out) {
+            if line.starts_with("end") {
+                let _gone = told.send(());
+                break;
+            }
+        }
+    });
+    end.recv_timeout(std::time::Duration::from_secs(30))
+        .map_err(text)?;
     // One that is killed is forgotten.
     signal(&deaf, Signal::KILL)?;
     deaf.wait().map_err(text)?;

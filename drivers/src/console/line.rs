@@ -61,6 +61,19 @@ struct Audience {
     returned: bool,
 }
 
+impl Audience {
+    /// The last `rows` lines of output, as far as they are kept.
+    fn last_lines(&mut self, rows: u16) -> &[u8] {
+        let recent = self.recent.make_contiguous();
+        let newlines = recent.iter().enumerate().filter(|(_, b)| **b == b'\n');
+        let start = newlines
+            .rev()
+            .nth(usize::from(rows.max(1)) - 1)
+            .map_or(0, |(at, _)| at + 1);
+        &recent[start..]
+    }
+}
+
 /// One line.
 pub struct Line {
     pub name: Name,
@@ -315,14 +328,13 @@ impl Line {
     /// Lets `viewer` see all output from now on, and first the last `rows` lines of what came before.
     pub fn attach_viewer(&self, viewer: Arc<dyn Viewer>, rows: u16) {
         let audience = &mut *lock(&self.audience);
-        let recent = audience.recent.make_contiguous();
-        let newlines = recent.iter().enumerate().filter(|(_, b)| **b == b'\n');
-        let start = newlines
-            .rev()
-            .nth(usize::from(rows.max(1)) - 1)
-            .map_or(0, |(at, _)| at + 1);
-        viewer.output(&recent[start..]);
+        viewer.output(audience.last_lines(rows));
         audience.viewers.push(viewer);
+    }
+
+    /// Passes the last `rows` lines to `show`, for a viewer that has missed some; there is no output meanwhile.
+    pub fn show_again(&self, rows: u16, show: impl FnOnce(&[u8])) {
+        show(lock(&self.audience).last_lines(rows));
     }
 
     /// Gives the terminal a viewer's window, unless the line's channel has one of its own.

@@ -286,7 +286,10 @@ impl Connection {
         }
         match &mut *self.session.lock() {
             Session::Log(log) => log.pump(self),
-            Session::Console(console) => console.pump(self),
+            Session::Console(console) => {
+                console.catch_up(self);
+                console.pump(self);
+            }
             _ => {}
         }
         Interest::NONE

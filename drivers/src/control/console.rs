@@ -7,25 +7,37 @@ use crate::console::{self, Line, Name, Viewer};
 use ::control::{Message, Size, Stream, WINDOW};
 use kernel::tty::{self, Kind};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Lines shown at the start when the client's window isn't known.
 const LINES: u16 = 24;
 
-/// Passes output on while the client takes it; what it has no room for is lost to it.
-struct View(Weak<Connection>);
+/// Passes output on while the client takes it. What it has no room for is lost to it, and all more until it has taken what
+/// there is; then it sees the last lines.
+struct View {
+    connection: Weak<Connection>,
+    behind: AtomicBool,
+}
 
 impl Viewer for View {
     fn output(&self, bytes: &[u8]) {
-        if let Some(connection) = self.0.upgrade()
-            && connection.room() >= bytes.len()
-        {
+        let Some(connection) = self.connection.upgrade() else {
+            return;
+        };
+        if self.behind.load(Ordering::Relaxed) {
+            return;
+        }
+        if connection.room() >= bytes.len() {
             connection.send_data(Stream::Output, bytes);
+        } else {
+            self.behind.store(true, Ordering::Relaxed);
+            connection.wake_writer();
         }
     }
 
     fn room(&self) {
-        if let Some(connection) = self.0.upgrade() {
+        if let Some(connection) = self.connection.upgrade() {
             connection.wake_writer();
         }
     }
@@ -33,7 +45,10 @@ impl Viewer for View {
 
 pub struct Session {
     line: Arc<Line>,
+    view: Arc<View>,
     viewer: Arc<dyn Viewer>,
+    /// Lines of the client's window.
+    rows: u16,
     /// Typed, and without room in the terminal so far.
     typed: VecDeque<u8>,
 }
@@ -81,14 +96,21 @@ impl Session {
         let line =
             found.ok_or_else(|| format!("there is no console '{name}'; there are: {}", names()))?;
         connection.send(&Message::Started { pid: 0 });
-        let viewer: Arc<dyn Viewer> = Arc::new(View(Arc::downgrade(connection)));
-        line.attach_viewer(viewer.clone(), size.map_or(LINES, |size| size.rows));
+        let view = Arc::new(View {
+            connection: Arc::downgrade(connection),
+            behind: AtomicBool::new(false),
+        });
+        let viewer: Arc<dyn Viewer> = view.clone();
+        let rows = size.map_or(LINES, |size| size.rows);
+        line.attach_viewer(viewer.clone(), rows);
         if let Some(size) = size {
             line.set_window(winsize(size));
         }
         Ok(Session {
             line,
+            view,
             viewer,
+            rows,
             typed: VecDeque::new(),
         })
     }
@@ -106,7 +128,10 @@ impl Session {
                 self.typed.extend(bytes);
                 self.pump(connection);
             }
-            Message::Resize(size) => self.line.set_window(winsize(size)),
+            Message::Resize(size) => {
+                self.rows = size.rows;
+                self.line.set_window(winsize(size));
+            }
             Message::End {
                 stream: Stream::Input,
             } => {}
@@ -128,6 +153,16 @@ impl Session {
         }
         if used > 0 {
             connection.send(&Message::Credit { bytes: used as u32 });
+        }
+    }
+
+    /// The client has taken all there was.
+    pub fn catch_up(&self, connection: &Connection) {
+        if self.view.behind.load(Ordering::Relaxed) {
+            self.line.show_again(self.rows, |lines| {
+                self.view.behind.store(false, Ordering::Relaxed);
+                connection.send_data(Stream::Output, &[b"\r\n", lines].concat());
+            });
         }
     }
 
