@@ -453,6 +453,8 @@ fn with_shell_on_tty1(umid: &str) -> Result<(Running, Terminal), String> {
     let machine = Running::boot(umid)?;
     // The terminal is opened by a process that leads no session, or it would be that one's.
     machine.sh("(exec setsid --fork --ctty bash --norc -i <> /dev/tty1 >&0 2>&1)")?;
+    // While it prepares its prompt, readline sets the size that it has just asked for: the viewer's comes after that.
+    machine.sh("until stty -F /dev/tty1 -a | grep -q -e -icanon; do sleep 0.02; done")?;
     let mut t = machine.terminal(&["console", umid, "tty1"])?;
     t.expect("Ctrl-] leaves it")?;
     t.line("PS1='ready> '; tty", "/dev/tty1")?;
