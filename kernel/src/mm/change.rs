@@ -193,13 +193,8 @@ impl Change<'_> {
     /// Maps `vma` on the host: anonymous memory whole, of a file the pages that the cache holds. The place is free on the
     /// host or holds old pages that `replace` says to remove.
     pub fn map_on_host(&mut self, vma: &Vma, replace: bool) {
-        if self.lazy && !vma.is_anon() {
-            if replace {
-                self.ops.push(MapOp::Unmap {
-                    addr: vma.start,
-                    len: vma.len(),
-                });
-            }
+        // What is to be removed first can't wait: the guest thread might do that after the mapping has been made.
+        if self.lazy && !replace && !vma.is_anon() {
             self.inner.pending.insert(vma.pages());
             return;
         }

@@ -222,8 +222,8 @@ impl Change<'_> {
                 && vma.kept.iter().any(|range| {
                     matches!(t.backing, Backing::Kernel { offset } if offset == range.base())
                 })
+                && self.cut(t.start, t.end)
             {
-                self.cut(t.start, t.end);
                 self.ops.push(MapOp::Unmap {
                     addr: t.start,
                     len: t.len(),
