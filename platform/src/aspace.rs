@@ -96,10 +96,8 @@ impl AddressSpace {
         init: Option<&ThreadState>,
     ) -> io::Result<(AddressSpace, Option<GuestThread>)> {
         machine.reap();
-        let mut zygote = machine.zygote.lock().unwrap();
-        pin(zygote.pid, &machine.zygote_cpu);
-        let cpu = machine.zygote_cpu.load(Ordering::Relaxed);
-        clone_space(machine, &mut zygote, cpu, ops, init)
+        let cpu = vcpu::current().map(|(_, cpu)| cpu);
+        Ok(Born::from_zygote(machine, cpu, ops, init)?.adopt(machine, init))
     }
 
     /// Applies operations in order, in as few requests as fit. On an error those before `index` have been applied.
@@ -187,7 +185,8 @@ impl AddressSpace {
         self.0.machine.reap();
         let mut agent = self.0.agent();
         let cpu = self.0.agent_cpu.load(Ordering::Relaxed);
-        let (space, thread) = clone_space(&self.0.machine, &mut agent, cpu, &[], Some(init))?;
+        let born = Born::new(&self.0.machine, &mut agent, cpu, &[], Some(init))?;
+        let (space, thread) = born.adopt(&self.0.machine, Some(init));
         Ok((space, thread.expect("a thread was asked for")))
     }
 
@@ -480,17 +479,19 @@ pub(crate) struct Born {
 }
 
 impl Born {
-    /// A clone of the zygote with a thread. The caller runs on host CPU `cpu`.
-    pub fn from_zygote(machine: &Arc<Machine>, cpu: usize) -> io::Result<Born> {
+    /// A clone of the zygote, otherwise as [`new`](Self::new). `cpu`: the host CPU that the caller is pinned to, if it is.
+    pub fn from_zygote(
+        machine: &Arc<Machine>,
+        cpu: Option<usize>,
+        map: &[MapOp],
+        init: Option<&ThreadState>,
+    ) -> io::Result<Born> {
         let mut zygote = machine.zygote.lock().unwrap();
-        pin_to(zygote.pid, &machine.zygote_cpu, cpu);
-        Born::new(
-            machine,
-            &mut zygote,
-            cpu,
-            &[],
-            Some(&ThreadState::default()),
-        )
+        if let Some(cpu) = cpu {
+            pin_to(zygote.pid, &machine.zygote_cpu, cpu);
+        }
+        let cpu = machine.zygote_cpu.load(Ordering::Relaxed);
+        Born::new(machine, &mut zygote, cpu, map, init)
     }
 
     /// Clones the process of `parent`; the child does `map`, and makes a thread if `init` is given.
@@ -568,17 +569,6 @@ impl Born {
         };
         (space, thread)
     }
-}
-
-/// Clones the process of `parent` into a new address space; there does `map`, and makes a thread if `init` is given.
-fn clone_space(
-    machine: &Arc<Machine>,
-    parent: &mut Agent,
-    cpu: usize,
-    map: &[MapOp],
-    init: Option<&ThreadState>,
-) -> io::Result<(AddressSpace, Option<GuestThread>)> {
-    Ok(Born::new(machine, parent, cpu, map, init)?.adopt(machine, init))
 }
 
 /// Where patched call sites go.

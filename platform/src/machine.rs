@@ -112,16 +112,7 @@ impl Platform {
     /// Ends every guest process, now and for good: guest threads that run come back as [`Trap::Dead`](crate::Trap::Dead)
     /// and no address space can be made. Returns when the host has let go of all.
     pub fn shut_down(&self) {
-        self.0.nursery.end();
-        let living = self.0.living.lock().unwrap().take();
-        let zygote = self.0.zygote.lock().unwrap().pid;
-        for pid in living.into_iter().flatten().chain([zygote]) {
-            sys::kill(pid);
-            sys::reap(pid, true);
-        }
-        for dead in self.0.dying.lock().unwrap().drain(..) {
-            sys::reap(dead.pid, true);
-        }
+        self.0.end_all();
     }
     /// Number of vCPUs the machine was configured with.
     pub fn ncpus(&self) -> usize {
@@ -176,6 +167,22 @@ impl Machine {
         self.dying_count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Ends and reaps every process, once: their ids may be others' afterwards.
+    fn end_all(&self) {
+        self.nursery.end();
+        let Some(living) = self.living.lock().unwrap().take() else {
+            return;
+        };
+        let zygote = self.zygote.lock().unwrap().pid;
+        for pid in living.into_iter().chain([zygote]) {
+            sys::kill(pid);
+            sys::reap(pid, true);
+        }
+        for dead in self.dying.lock().unwrap().drain(..) {
+            sys::reap(dead.pid, true);
+        }
+    }
+
     /// Whether every process has been ended, for good.
     pub fn has_ended(&self) -> bool {
         self.living.lock().unwrap().is_none()
@@ -215,17 +222,6 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        self.nursery.end();
-        // Without them all have been ended and reaped already.
-        if let Some(living) = self.living.lock().unwrap().take() {
-            let zygote = self.zygote.lock().unwrap().pid;
-            for pid in living.into_iter().chain([zygote]) {
-                sys::kill(pid);
-                sys::reap(pid, true);
-            }
-        }
-        for dead in self.dying.lock().unwrap().drain(..) {
-            sys::reap(dead.pid, true);
-        }
+        self.end_all();
     }
 }

@@ -131,10 +131,13 @@ impl Code<'_> {
         if needs_frame || before.ends_with(&LAST_CALL) {
             return None;
         }
+        let known = loads_number || before == FROM_HERE;
+        if !(known || checked) {
+            return None;
+        }
         let last = last_instruction(b, i, checked)?;
         let len = last.len();
-        let known = len == JUMP && (loads_number || before == FROM_HERE);
-        if !(known || checked && can_move(&last)) {
+        if !(known && len == JUMP || checked && can_move(&last)) {
             return None;
         }
         let at = i - len;

@@ -5,7 +5,7 @@
 use crate::aspace::Born;
 use crate::beside::Spin;
 use crate::machine::Machine;
-use crate::{sys, vcpu};
+use crate::{ThreadState, sys, vcpu};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
@@ -90,5 +90,5 @@ fn make(machine: &Arc<Machine>, home: usize) -> Option<Born> {
     let cpu = machine.claims.free(home, 0, false)?;
     // A refusal (a CPU set changed from outside) costs speed only.
     let _ = sys::set_affinity(0, cpu);
-    Born::from_zygote(machine, cpu).ok()
+    Born::from_zygote(machine, Some(cpu), &[], Some(&ThreadState::default())).ok()
 }

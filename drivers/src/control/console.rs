@@ -46,7 +46,6 @@ impl Viewer for View {
 pub struct Session {
     line: Arc<Line>,
     view: Arc<View>,
-    viewer: Arc<dyn Viewer>,
     /// Lines of the client's window.
     rows: u16,
     /// Typed, and without room in the terminal so far.
@@ -100,16 +99,14 @@ impl Session {
             connection: Arc::downgrade(connection),
             behind: AtomicBool::new(false),
         });
-        let viewer: Arc<dyn Viewer> = view.clone();
         let rows = size.map_or(LINES, |size| size.rows);
-        line.attach_viewer(viewer.clone(), rows);
+        line.attach_viewer(view.clone(), rows);
         if let Some(size) = size {
             line.set_window(winsize(size));
         }
         Ok(Session {
             line,
             view,
-            viewer,
             rows,
             typed: VecDeque::new(),
         })
@@ -168,7 +165,8 @@ impl Session {
 
     /// The client is gone.
     pub fn lose(&self) {
-        self.line.detach_viewer(&self.viewer);
+        let viewer: Arc<dyn Viewer> = self.view.clone();
+        self.line.detach_viewer(&viewer);
     }
 }
 
