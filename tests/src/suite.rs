@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+/// Runs on the host of a program whose first answer isn't the guest's.
+const HOST_AGAIN: usize = 3;
+
 /// The outcomes of one group on both sides.
 struct Group {
     programs: Vec<Program>,
@@ -58,15 +61,35 @@ impl Group {
             output: String::new(),
             end: "not run".into(),
         };
-        let host = host.get(&program.name).unwrap_or(&missing);
+        let mut host = host.get(&program.name).unwrap_or(&missing).clone();
         let guest = guest.get(&program.name).unwrap_or(&missing);
+        // Some answers are left to chance by Linux itself (who of two is first):
+        // any that the host gives is right.
+        for _ in 0..HOST_AGAIN {
+            if host == *guest || program.expect.is_some() {
+                break;
+            }
+            let mut again = run::run(std::slice::from_ref(program), &Place::Host);
+            let Some(other) = again.remove(&program.name) else {
+                break;
+            };
+            if other == *guest && other.end == "exit 0" {
+                eprintln!(
+                    "{}: the host's answers differ, one is the guest's",
+                    program.name
+                );
+            }
+            if other == *guest || host.end != "exit 0" {
+                host = other;
+            }
+        }
         if host.end != "exit 0" {
             return Err(format!(
                 "the program fails on the host ({}):\n{}",
                 host.end, host.output
             ));
         }
-        if host == guest {
+        if host == *guest {
             return Ok(());
         }
         let mut text = format!("host: {}, guest: {}\n", host.end, guest.end);

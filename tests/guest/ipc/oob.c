@@ -224,14 +224,27 @@ static void told(void)
     close(ep);
 }
 
+/* Until the reader has taken all that was sent. */
+static void taken(void)
+{
+    for (int left = 1, i = 0; left && i < 400; i++) {
+        msleep(5);
+        MUST(ioctl(s[0], SIOCOUTQ, &left));
+    }
+}
+
 static void asleep(void)
 {
     fresh();
+    int read_all[2];
+    char byte;
+    MUST(pipe(read_all));
     pid_t child = fork();
     if (!child) {
         char b[9];
         show("woken by the mark", recv(s[1], b, 9, 0));
         show("urgent one", recv(s[1], b, 9, MSG_OOB));
+        MUST(write(read_all[1], "r", 1));
         struct pollfd p = {s[1], POLLPRI, 0};
         show("poll", poll(&p, 1, 5000));
         say("events %x", p.revents);
@@ -240,12 +253,14 @@ static void asleep(void)
     wait_state(child, 'S');
     /* An urgent byte alone is thrown away by a reader of others, who sleeps on. */
     put("u", MSG_OOB);
-    msleep(100);
+    taken();
     put("abv", MSG_OOB);
-    msleep(100);
+    MUST(read(read_all[0], &byte, 1));
     wait_state(child, 'S');
     put("w", MSG_OOB);
     waitpid(child, NULL, 0);
+    close(read_all[0]);
+    close(read_all[1]);
     /* One that was read lies in front, and a reader sleeps. */
     fresh();
     put("r", MSG_OOB);

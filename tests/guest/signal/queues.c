@@ -18,6 +18,8 @@ static pthread_t mt; static volatile int stop; static volatile pid_t tid1;
 static void *blocker(void *x) { sigset_t s; sigfillset(&s); pthread_sigmask(SIG_BLOCK, &s, 0); tid1 = syscall(SYS_gettid); while (!stop) usleep(500); sigpending(&s); say("thread pending usr1 %d usr2 %d", sigismember(&s, SIGUSR1), sigismember(&s, SIGUSR2)); return 0; }
 static void *taker(void *x) { tid1 = syscall(SYS_gettid); while (!stop) usleep(500); return 0; }
 static volatile pid_t who; static void wh(int s) { who = syscall(SYS_gettid); }
+/* A wait that comes before the signal takes the status away from it. */
+static void until(int signals) { for (int i = 0; n < signals && i < 4000; i++) usleep(500); }
 int main(void)
 {
     setvbuf(stdout,0,_IONBF,0);
@@ -49,7 +51,7 @@ int main(void)
     stop = 0; tid1 = 0; pthread_create(&mt, 0, blocker, 0); while (!tid1) usleep(100); usleep(2000); syscall(SYS_tgkill, getpid(), tid1, SIGUSR1); on_signal(SIGUSR2, wh, 0); kill(getpid(), SIGUSR2); say("to main %d", who == getpid()); stop = 1; pthread_join(mt, 0);
     sigemptyset(&s); sigaddset(&s, SIGUSR2); sigprocmask(SIG_BLOCK, &s, 0); kill(getpid(), SIGUSR2); stop = 0; tid1 = 0; who = 0; pthread_attr_t at; sigprocmask(SIG_SETMASK, &none, 0); say("main took %d", who == getpid()); who = 0; pthread_create(&mt, 0, taker, 0); while (!tid1) usleep(100); sigprocmask(SIG_BLOCK, &s, 0); kill(getpid(), SIGUSR2); for (int i = 0; i < 1000 && !who; i++) usleep(1000); say("other took %d", who == tid1); stop = 1; pthread_join(mt, 0); sigprocmask(SIG_SETMASK, &none, 0);
     /* SIGCHLD info of all kinds */
-    a = (struct sigaction){.sa_sigaction = show_info, .sa_flags = SA_SIGINFO | SA_RESTART}; sigaction(SIGCHLD, &a, 0); pid_t c = fork(); if (!c) _exit(3); waitpid(c, 0, 0); c = fork(); if (!c) for (;;) pause(); kill(c, SIGSTOP); waitpid(c, &st, WUNTRACED); msleep(20); kill(c, SIGCONT); waitpid(c, &st, WCONTINUED); msleep(20); kill(c, SIGKILL); waitpid(c, 0, 0); c = fork(); if (!c) abort(); waitpid(c, 0, 0); signal(SIGCHLD, SIG_DFL);
+    a = (struct sigaction){.sa_sigaction = show_info, .sa_flags = SA_SIGINFO | SA_RESTART}; sigaction(SIGCHLD, &a, 0); pid_t c = fork(); if (!c) _exit(3); waitpid(c, 0, 0); c = fork(); if (!c) for (;;) pause(); n = 0; kill(c, SIGSTOP); until(1); waitpid(c, &st, WUNTRACED); kill(c, SIGCONT); until(2); waitpid(c, &st, WCONTINUED); kill(c, SIGKILL); waitpid(c, 0, 0); c = fork(); if (!c) abort(); waitpid(c, 0, 0); signal(SIGCHLD, SIG_DFL);
     /* queue limit */
     sigaction(SIGRTMIN, &a, 0); sigemptyset(&s); sigaddset(&s, SIGRTMIN); sigprocmask(SIG_BLOCK, &s, 0); struct rlimit rl = {3, 3}; IN_CHILD("queue limit", { setuid(12345); setrlimit(RLIMIT_SIGPENDING, &rl); for (int i = 0; i < 5; i++) V(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = i})); V(kill(getpid(), SIGRTMIN)); V(kill(getpid(), SIGUSR1 * 0 + SIGRTMIN)); int m = 0; while (sigtimedwait(&s, &si, &z) > 0) m++; say("  got %d", m); rl.rlim_cur = 0; setrlimit(RLIMIT_SIGPENDING, &rl); V(kill(getpid(), SIGRTMIN)); si.si_code = 99; V(sigtimedwait(&s, &si, &z) > 0); say("  code %d pid %d", si.si_code, si.si_pid); V(sigqueue(getpid(), SIGRTMIN, (union sigval){0})); timer_t t; struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN}; V(timer_create(CLOCK_MONOTONIC, &ev, &t)); }); sigprocmask(SIG_SETMASK, &none, 0);
     /* signal to pid 0, group */
