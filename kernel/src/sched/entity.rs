@@ -23,8 +23,9 @@ pub(super) struct State {
     pub run: RunState,
     /// An unpark came while it was running.
     pub token: bool,
-    /// Nanoseconds of CPU scaled by weight.
+    /// Nanoseconds of CPU scaled by weight, by the clock of vCPU `clock`'s queue.
     pub vruntime: u64,
+    pub clock: usize,
 }
 
 /// A task's part in the scheduler.
@@ -71,6 +72,7 @@ impl Entity {
                     run: RunState::Queued,
                     token: false,
                     vruntime: 0,
+                    clock: 0,
                 },
             ),
             fiber: parking_lot::Mutex::new(None),

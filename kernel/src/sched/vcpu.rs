@@ -26,11 +26,43 @@ const GRANULARITY_NS: u64 = 1_000_000;
 /// How long a task runs while others of its vCPU wait.
 pub const SLICE_NS: u64 = 4_000_000;
 
+#[derive(Default)]
 struct Queue {
     tasks: BTreeMap<(u64, u64), Arc<Task>>,
     sequence: u64,
+    /// The clock of this queue: what the task that is furthest behind has had. It never goes back.
     min_vruntime: u64,
-    running_vruntime: Option<u64>,
+    running: Option<Running>,
+}
+
+/// The task that its vCPU runs.
+struct Running {
+    /// When it was switched in.
+    vruntime: u64,
+    task: Arc<Task>,
+}
+
+impl Queue {
+    /// Virtual run time of the running task, which runs since `since`.
+    fn running_vruntime(&self, since: u64, now: u64) -> Option<u64> {
+        let running = self.running.as_ref()?;
+        let ran = now.saturating_sub(since);
+        let policy = running.task.policy.load(Ordering::Relaxed);
+        Some(running.vruntime + running.task.sched.weigh(ran, policy))
+    }
+
+    /// Moves the clock on to the least of the running and the waiting (kernel/sched/fair.c:update_min_vruntime()).
+    fn advance(&mut self, running: Option<u64>) {
+        let first = self.tasks.keys().next().map(|key| key.0);
+        if let Some(least) = first.into_iter().chain(running).min() {
+            self.min_vruntime = self.min_vruntime.max(least);
+        }
+    }
+}
+
+/// A virtual run time by the clock of another queue: as far behind or ahead there as it was here.
+fn carried(vruntime: u64, from_min: u64, to_min: u64) -> u64 {
+    to_min.saturating_add_signed(vruntime.wrapping_sub(from_min).cast_signed())
 }
 
 struct Cpu {
@@ -109,15 +141,7 @@ pub fn start(platform: &Platform) {
     let all = (0..platform.ncpus())
         .map(|index| Cpu {
             platform: Vcpu::new(index, platform),
-            queue: Lock::new(
-                Rank::RUNQ,
-                Queue {
-                    tasks: BTreeMap::new(),
-                    sequence: 0,
-                    min_vruntime: 0,
-                    running_vruntime: None,
-                },
-            ),
+            queue: Lock::new(Rank::RUNQ, Queue::default()),
             queued: AtomicUsize::new(0),
             resched: AtomicBool::new(false),
             idle: AtomicBool::new(false),
@@ -189,7 +213,12 @@ fn resume(index: usize, task: Arc<Task>) {
     cpu.user_ns.fetch_add(user, Ordering::Relaxed);
     cpu.system_ns
         .fetch_add(ran.saturating_sub(user), Ordering::Relaxed);
-    cpu.queue.lock().running_vruntime = None;
+    {
+        let mut queue = cpu.queue.lock();
+        let running = queue.running_vruntime(start, end);
+        queue.advance(running);
+        queue.running = None;
+    }
     match result {
         Resumed::Finished => {
             task.sched.state.lock().run = RunState::Dead;
@@ -229,8 +258,16 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
     let index = choose(task);
     let cpu = &cpus()[index];
     state.run = RunState::Queued;
+    let from_min = (state.clock != index).then(|| clock_of(state.clock));
     let (alone, preempts) = {
         let mut queue = cpu.queue.lock();
+        let since = cpu.since.load(Ordering::Relaxed);
+        let running = queue.running_vruntime(since, time::monotonic_ns());
+        queue.advance(running);
+        if let Some(from_min) = from_min {
+            state.vruntime = carried(state.vruntime, from_min, queue.min_vruntime);
+            state.clock = index;
+        }
         // A sleeper gets no credit for its sleep beyond half a slice: kernel/sched/fair.c:place_entity().
         state.vruntime = state
             .vruntime
@@ -239,10 +276,7 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
         let key = (state.vruntime, queue.sequence);
         queue.tasks.insert(key, task.clone());
         cpu.queued.store(queue.tasks.len(), Ordering::SeqCst);
-        let preempts = queue.running_vruntime.is_some_and(|running| {
-            let elapsed = time::monotonic_ns().saturating_sub(cpu.since.load(Ordering::Relaxed));
-            state.vruntime + GRANULARITY_NS < running + elapsed
-        });
+        let preempts = running.is_some_and(|running| state.vruntime + GRANULARITY_NS < running);
         (queue.tasks.len() == 1, preempts)
     };
     if cpu.idle.load(Ordering::SeqCst) {
@@ -254,6 +288,16 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
     if !TICKING.load(Ordering::SeqCst) && (!alone || !cpu.idle.load(Ordering::SeqCst)) {
         start_ticking();
     }
+}
+
+/// The clock of a vCPU's queue now.
+fn clock_of(index: usize) -> u64 {
+    let cpu = &cpus()[index];
+    let mut queue = cpu.queue.lock();
+    let since = cpu.since.load(Ordering::Relaxed);
+    let running = queue.running_vruntime(since, time::monotonic_ns());
+    queue.advance(running);
+    queue.min_vruntime
 }
 
 fn choose(task: &Arc<Task>) -> usize {
@@ -316,7 +360,7 @@ fn expel(index: usize) {
 }
 
 fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
-    let task = {
+    let (task, from_min) = {
         let mut queue = from.queue.lock();
         let key = *queue
             .tasks
@@ -325,13 +369,25 @@ fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
             .0;
         let task = queue.tasks.remove(&key).expect("key was just read");
         from.queued.store(queue.tasks.len(), Ordering::SeqCst);
-        queue.min_vruntime = queue.min_vruntime.max(key.0);
-        task
+        (task, queue.min_vruntime)
     };
     let mut state = task.sched.state.lock();
     state.run = RunState::Running;
-    let vruntime = state.vruntime;
-    cpus()[index].queue.lock().running_vruntime = Some(vruntime);
+    let cpu = &cpus()[index];
+    cpu.since.store(time::monotonic_ns(), Ordering::Relaxed);
+    {
+        let mut queue = cpu.queue.lock();
+        if state.clock != index {
+            state.vruntime = carried(state.vruntime, from_min, queue.min_vruntime);
+            state.clock = index;
+        }
+        let vruntime = state.vruntime;
+        queue.running = Some(Running {
+            vruntime,
+            task: task.clone(),
+        });
+        queue.advance(Some(vruntime));
+    }
     drop(state);
     Some(task)
 }
@@ -340,8 +396,14 @@ fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
 pub fn spawn(task: &Arc<Task>, stack_bytes: usize, body: impl FnOnce() + Send + 'static) {
     *task.sched.fiber.lock() = Some(Fiber::new(stack_bytes, body));
     if let Some(parent) = try_current() {
-        let vruntime = parent.sched.state.lock().vruntime;
-        task.sched.state.lock().vruntime = vruntime;
+        let (vruntime, clock) = {
+            let state = parent.sched.state.lock();
+            (state.vruntime, state.clock)
+        };
+        {
+            let mut state = task.sched.state.lock();
+            (state.vruntime, state.clock) = (vruntime, clock);
+        }
         task.sched
             .vcpu
             .store(parent.sched.last_vcpu(), Ordering::Relaxed);
@@ -584,8 +646,19 @@ pub fn nr_running() -> usize {
     cpus()
         .iter()
         .map(|cpu| {
-            cpu.queued.load(Ordering::Relaxed)
-                + usize::from(cpu.queue.lock().running_vruntime.is_some())
+            cpu.queued.load(Ordering::Relaxed) + usize::from(cpu.queue.lock().running.is_some())
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_task_had_is_carried_to_another_clock() {
+        assert_eq!(carried(105, 100, 7), 12);
+        assert_eq!(carried(95, 100, 7), 2);
+        assert_eq!(carried(5, 100, 7), 0);
+    }
 }
