@@ -257,7 +257,7 @@ fn settle(task: &Arc<Task>, reason: Reason, ran: u64) {
 fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
     let index = choose(task);
     let cpu = &cpus()[index];
-    state.run = RunState::Queued;
+    let before = std::mem::replace(&mut state.run, RunState::Queued);
     let from_min = (state.clock != index).then(|| clock_of(state.clock));
     let (alone, preempts) = {
         let mut queue = cpu.queue.lock();
@@ -268,10 +268,15 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
             state.vruntime = carried(state.vruntime, from_min, queue.min_vruntime);
             state.clock = index;
         }
-        // A sleeper gets no credit for its sleep beyond half a slice: kernel/sched/fair.c:place_entity().
-        state.vruntime = state
-            .vruntime
-            .max(queue.min_vruntime.saturating_sub(SLICE_NS / 2));
+        // A sleeper gets no credit for its sleep beyond half a slice, nor does it owe more than two slices after it:
+        // kernel/sched/fair.c:update_entity_lag().
+        let clock = queue.min_vruntime;
+        state.vruntime = state.vruntime.max(clock.saturating_sub(SLICE_NS / 2));
+        if matches!(before, RunState::Parked { .. }) {
+            let policy = task.policy.load(Ordering::Relaxed);
+            let most = clock + task.sched.weigh(2 * SLICE_NS, policy);
+            state.vruntime = state.vruntime.min(most);
+        }
         queue.sequence += 1;
         let key = (state.vruntime, queue.sequence);
         queue.tasks.insert(key, task.clone());
@@ -396,14 +401,11 @@ fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
 pub fn spawn(task: &Arc<Task>, stack_bytes: usize, body: impl FnOnce() + Send + 'static) {
     *task.sched.fiber.lock() = Some(Fiber::new(stack_bytes, body));
     if let Some(parent) = try_current() {
-        let (vruntime, clock) = {
-            let state = parent.sched.state.lock();
-            (state.vruntime, state.clock)
-        };
-        {
-            let mut state = task.sched.state.lock();
-            (state.vruntime, state.clock) = (vruntime, clock);
-        }
+        // It owes nothing of what its parent does, and is owed nothing.
+        let clock = parent.sched.state.lock().clock;
+        let mut state = task.sched.state.lock();
+        (state.vruntime, state.clock) = (clock_of(clock), clock);
+        drop(state);
         task.sched
             .vcpu
             .store(parent.sched.last_vcpu(), Ordering::Relaxed);
