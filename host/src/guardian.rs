@@ -4,6 +4,7 @@
 //! its end of a socket and the terminals it was given. End of file on the socket is the death of the kernel process. A terminal
 //! is only restored while it still has the attributes that we gave it: whoever took it over since has set his own.
 
+use crate::apart;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -206,18 +207,9 @@ fn device(fd: &OwnedFd) -> Option<u64> {
 }
 
 fn become_guardian(socket: &OwnedFd) {
-    let keep = socket.as_raw_fd() as u32;
-    // SAFETY: nobody in this process uses a descriptor but the socket; the rest are plain calls on the own process.
+    apart::set_apart(c"umlaut-guardian", 0, socket);
+    // SAFETY: a plain call on the own process.
     unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::sigprocmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
-        libc::setsid();
-        if keep > 0 {
-            libc::syscall(libc::SYS_close_range, 0u32, keep - 1, 0u32);
-        }
-        libc::syscall(libc::SYS_close_range, keep + 1, u32::MAX, 0u32);
-        libc::prctl(libc::PR_SET_NAME, c"umlaut-guardian".as_ptr());
         libc::chdir(c"/".as_ptr());
     }
 }

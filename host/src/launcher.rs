@@ -5,6 +5,7 @@
 //! or dies, the program is ended; when the program ends, the launcher says how and closes its end. So nothing outlives the
 //! kernel process, whatever way that dies, and nobody needs process numbers.
 
+use crate::apart;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -373,20 +374,10 @@ fn end_all(children: &OwnedFd) -> ! {
 
 /// Leaves the terminal's session, keeps only the socket and standard error; gives a descriptor that tells of children's ends.
 fn become_launcher(socket: &OwnedFd) -> OwnedFd {
-    let keep = socket.as_raw_fd() as u32;
-    // SAFETY: nobody in this process uses a descriptor but the socket; the rest are plain calls on the own process. The
-    // signalfd is new, nobody else owns it.
+    apart::set_apart(c"umlaut-launcher", 3, socket);
+    // SAFETY: plain calls on the own process, whose standard input and output nobody uses; the signalfd is new.
     unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::sigprocmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
-        libc::setsid();
-        libc::prctl(libc::PR_SET_NAME, c"umlaut-launcher".as_ptr());
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
-        if keep > 3 {
-            libc::syscall(libc::SYS_close_range, 3u32, keep - 1, 0u32);
-        }
-        libc::syscall(libc::SYS_close_range, keep + 1, u32::MAX, 0u32);
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         libc::dup2(null, 0);
         libc::dup2(null, 1);

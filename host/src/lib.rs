@@ -1,6 +1,7 @@
 //! The host's services, made safe: confined directory trees, terminals, the event loop, entropy.
 //! Unsafe code, where it is needed at all, stays in this crate, `platform` and `stub`.
 
+mod apart;
 pub mod descriptor;
 pub mod event;
 pub mod guardian;

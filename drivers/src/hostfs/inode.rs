@@ -6,7 +6,8 @@ use abi::errno::Errno;
 use abi::fs::{FallocFlags, OpenFlags};
 use abi::time::Timespec;
 use host::tree::{self, Dir, Stat};
-use kernel::fs::listing::{List, ListedDir, Listing};
+use kernel::fs::DirFile;
+use kernel::fs::listing::{List, Listing, Snapshot};
 use kernel::mm::pagecache::{Mapping, PAGE, PageSource, memory};
 use kernel::sync::{Lock, Rank};
 use kernel::time::monotonic_ns;
@@ -648,7 +649,7 @@ impl Inode for HostInode {
                 if !self.hidden {
                     self.dir_to_read(&*self.fs()?)?;
                 }
-                Ok(Box::new(ListedDir::new(self)))
+                Ok(Box::new(DirFile(Snapshot::new(self))))
             }
             InodeKind::Regular => {
                 self.check_open(flags.writable())?;

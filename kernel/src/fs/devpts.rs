@@ -1,6 +1,6 @@
 //! devpts: the slaves of ptys as nodes, and ptmx (fs/devpts/inode.c). Every mount is an instance with numbers of its own.
 
-use super::{DirFile, FIRST_POSITION, anonymous_dev, apply_attr, new_metadata};
+use super::{DirFile, FIRST_POSITION, OfInode, anonymous_dev, apply_attr, new_metadata};
 use crate::error::{Result, err};
 use crate::sched;
 use crate::sync::{Lock, Rank};
@@ -269,7 +269,7 @@ impl Inode for Node {
 
     fn open(self: Arc<Self>, _flags: OpenFlags) -> Result<Box<dyn FileOps>> {
         match self.what {
-            What::Root => Ok(Box::new(DirFile)),
+            What::Root => Ok(Box::new(DirFile(OfInode))),
             _ => err(Errno::ENXIO),
         }
     }

@@ -1,12 +1,10 @@
 //! Directories that are read as they were when reading began, as Linux's overlayfs does (fs/overlayfs/readdir.c): their
 //! records come from somewhere else and have no lasting positions of their own.
 
-use super::{FIRST_POSITION, emit_dots};
-use crate::error::{Result, err};
-use crate::sync::{Lock, PollTable, Rank};
-use crate::vfs::{DirEntry, DirSink, DirentType, File, FileOps, PollEvents, Sink};
-use abi::errno::Errno;
-use std::any::Any;
+use super::{FIRST_POSITION, Records};
+use crate::error::Result;
+use crate::sync::{Lock, Rank};
+use crate::vfs::{DirEntry, DirSink, DirentType, File};
 use std::sync::Arc;
 
 struct Record {
@@ -84,27 +82,27 @@ pub trait List: Send + Sync + 'static {
     fn list(&self) -> Result<Listing>;
 }
 
-/// An open one.
-pub struct ListedDir<T> {
+/// The records of an open one.
+pub struct Snapshot<T> {
     dir: Arc<T>,
-    snapshot: Lock<Option<Arc<Listing>>>,
+    kept: Lock<Option<Arc<Listing>>>,
 }
 
-impl<T: List> ListedDir<T> {
-    pub fn new(dir: Arc<T>) -> ListedDir<T> {
-        ListedDir {
+impl<T: List> Snapshot<T> {
+    pub fn new(dir: Arc<T>) -> Snapshot<T> {
+        Snapshot {
             dir,
-            snapshot: Lock::new(Rank::LEAF, None),
+            kept: Lock::new(Rank::LEAF, None),
         }
     }
 
-    fn snapshot(&self, fresh: bool) -> Result<Arc<Listing>> {
-        let kept = self.snapshot.lock().clone();
+    fn listing(&self, fresh: bool) -> Result<Arc<Listing>> {
+        let kept = self.kept.lock().clone();
         match kept {
             Some(names) if !fresh => Ok(names),
             _ => {
                 let names = Arc::new(self.dir.list()?);
-                let old = self.snapshot.lock().replace(names.clone());
+                let old = self.kept.lock().replace(names.clone());
                 drop(old);
                 Ok(names)
             }
@@ -112,28 +110,16 @@ impl<T: List> ListedDir<T> {
     }
 }
 
-impl<T: List> FileOps for ListedDir<T> {
-    fn seekable(&self) -> bool {
-        true
-    }
-
-    fn read(&self, _file: &File, _sink: &mut Sink<'_>, _offset: &mut u64) -> Result<usize> {
-        err(Errno::EISDIR)
-    }
-
-    fn poll(&self, _file: &File, _table: Option<&mut PollTable>) -> PollEvents {
-        PollEvents::READABLE | PollEvents::WRITABLE
-    }
-
-    fn read_dir(&self, file: &File, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
-        if emit_dots(file, offset, sink)? {
-            self.snapshot(offset == 0)?.emit(offset, sink);
-        }
+impl<T: List> Records for Snapshot<T> {
+    fn records(
+        &self,
+        _file: &File,
+        from_start: bool,
+        offset: u64,
+        sink: &mut DirSink<'_>,
+    ) -> Result<()> {
+        self.listing(from_start)?.emit(offset, sink);
         Ok(())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -22,7 +22,7 @@ use std::any::Any;
 pub const FIRST_POSITION: u64 = 2;
 
 /// Gives `.` and `..` when `offset` is before them. Returns false when the sink is full.
-pub fn emit_dots(file: &File, offset: u64, sink: &mut DirSink<'_>) -> Result<bool> {
+fn emit_dots(file: &File, offset: u64, sink: &mut DirSink<'_>) -> Result<bool> {
     let dir = DirentType(4);
     if offset == 0 {
         let ino = file.inode().metadata()?.ino;
@@ -50,10 +50,31 @@ pub fn emit_dots(file: &File, offset: u64, sink: &mut DirSink<'_>) -> Result<boo
     Ok(true)
 }
 
-/// An open directory whose records the inode gives.
-pub struct DirFile;
+/// Where an open directory's records come from, but for `.` and `..`.
+pub trait Records: Send + Sync + 'static {
+    /// As [`Inode::read_dir`](crate::vfs::Inode::read_dir); `from_start` when the reader begins, or begins again.
+    fn records(
+        &self,
+        file: &File,
+        from_start: bool,
+        offset: u64,
+        sink: &mut DirSink<'_>,
+    ) -> Result<()>;
+}
 
-impl FileOps for DirFile {
+/// The inode gives them.
+pub struct OfInode;
+
+impl Records for OfInode {
+    fn records(&self, file: &File, _: bool, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
+        file.inode().read_dir(offset, sink)
+    }
+}
+
+/// An open directory.
+pub struct DirFile<R>(pub R);
+
+impl<R: Records> FileOps for DirFile<R> {
     fn seekable(&self) -> bool {
         true
     }
@@ -68,7 +89,8 @@ impl FileOps for DirFile {
 
     fn read_dir(&self, file: &File, offset: u64, sink: &mut DirSink<'_>) -> Result<()> {
         if emit_dots(file, offset, sink)? {
-            file.inode().read_dir(offset.max(FIRST_POSITION), sink)
+            let behind = offset.max(FIRST_POSITION);
+            self.0.records(file, offset == 0, behind, sink)
         } else {
             Ok(())
         }

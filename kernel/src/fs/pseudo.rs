@@ -3,7 +3,7 @@
 //! A text is made when a reader is at its start and kept for that open file, so that a sequential reader sees one
 //! state (fs/seq_file.c gives less than that).
 
-use super::{DirFile, FIRST_POSITION, apply_attr, new_metadata};
+use super::{DirFile, FIRST_POSITION, OfInode, apply_attr, new_metadata};
 use crate::error::{Result, err};
 use crate::sync::{Lock, PollTable, Rank, WaitQueue};
 use crate::task::Task;
@@ -516,7 +516,7 @@ impl Inode for PseudoInode {
             check(flags)?;
         }
         let read = match &self.body {
-            Body::Dir(_) => return Ok(Box::new(DirFile)),
+            Body::Dir(_) => return Ok(Box::new(DirFile(OfInode))),
             Body::Special(open) => return open(flags),
             Body::Link { .. } => return err(Errno::ELOOP),
             Body::Text { read, write } => {

@@ -1,6 +1,6 @@
 //! tmpfs: files whose content is the page cache itself. Also what memfds, shared anonymous memory and devtmpfs are made of.
 
-use super::{DirFile, FIRST_POSITION, anonymous_dev, apply_attr, new_metadata};
+use super::{DirFile, FIRST_POSITION, OfInode, anonymous_dev, apply_attr, new_metadata};
 use crate::error::{Error, Result, err};
 use crate::mm::pagecache::{Mapping, Quota};
 use crate::sync::{Lock, Rank};
@@ -593,7 +593,7 @@ impl Inode for TmpInode {
     fn open(self: Arc<Self>, _flags: OpenFlags) -> Result<Box<dyn FileOps>> {
         match &self.body {
             Body::File(mapping) => Ok(Box::new(PageFile::new(mapping.clone()))),
-            Body::Dir(_) => Ok(Box::new(DirFile)),
+            Body::Dir(_) => Ok(Box::new(DirFile(OfInode))),
             _ => err(Errno::ENXIO),
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{ESCAPED_PREFIX, OPAQUE, ORIGIN, OverlayFs, PRIVATE_PREFIX, UPPER, find, is_whiteout};
 use crate::error::{Error, Result, err};
-use crate::fs::listing::{List, ListedDir};
+use crate::fs::DirFile;
+use crate::fs::listing::{List, Snapshot};
 use crate::mm::pagecache::Mapping;
 use crate::sync::{Lock, Rank};
 use crate::vfs::{FileOps, Inode, InodeKind, Metadata, NewNode, RenameFlags, SetAttr, TimeSet};
@@ -371,7 +372,7 @@ impl Inode for OvlInode {
         if self.kind == InodeKind::Directory {
             // The layer's own check comes first: EACCES now, not at the first read (ovl_dir_open()).
             self.real().open(flags)?;
-            return Ok(Box::new(ListedDir::new(self)));
+            return Ok(Box::new(DirFile(Snapshot::new(self))));
         }
         if flags.writable() || flags.contains(OpenFlags::O_TRUNC) {
             return self
