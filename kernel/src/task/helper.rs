@@ -6,22 +6,18 @@
 
 use super::exec::kernel_execute;
 use super::{
-    Context, Cred, FsContext, GroupInner, KERNEL_STACK, Task, TaskParts, ThreadGroup, exit, family,
-    pids, run_user,
+    Context, FsContext, GroupInner, KERNEL_STACK, Task, ThreadGroup, exit, parentless, pids,
+    run_user,
 };
 use crate::error::Result;
 use crate::ipc::pipe;
-use crate::mm::Mm;
 use crate::sched;
-use crate::signal::SigHand;
 use crate::sync::{Lock, Rank, WaitQueue};
 use crate::tty::{self, Tty};
 use crate::vfs::{self, FdTable, File, InodeKind, LookupFlags};
 use abi::errno::Errno;
 use abi::fs::{AT_FDCWD, OpenFlags};
-use abi::signal::SigSet;
 use abi::tty::Winsize;
-use platform::ThreadState;
 use std::sync::Arc;
 
 const SHELL: &[u8] = b"/bin/sh";
@@ -105,37 +101,11 @@ pub fn start(request: Request) -> std::result::Result<Helper, Failure> {
 
 fn new_process() -> Result<(Arc<Task>, Context)> {
     let init = pids().task(1).ok_or(Errno::ESRCH)?;
-    let mm = Mm::new_empty()?;
-    let guest = mm
-        .address_space()
-        .spawn(&ThreadState::default())
-        .map_err(|_| Errno::EAGAIN)?;
-    let pid = pids().allocate().ok_or(Errno::EAGAIN)?;
     let rlimits = init.group.inner.lock().rlimits;
-    let task = Task::new(TaskParts {
-        tid: pid,
-        group: ThreadGroup::new(pid, GroupInner::parentless(pid, pid, rlimits)),
-        cred: Arc::new(Cred::root()),
-        fs: FsContext::with_paths(init.fs().inner.read().clone(), 0o022),
-        files: FdTable::new(),
-        mm: Some(mm),
-        sighand: SigHand::new(),
-        blocked: SigSet::EMPTY,
-        comm: [0; 16],
-        nice: 0,
-        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
-    });
+    let group = |pid| ThreadGroup::new(pid, GroupInner::parentless(pid, pid, rlimits));
+    let fs = FsContext::with_paths(init.fs().inner.read().clone(), 0o022);
+    let (task, cx) = parentless::new_process(group, fs, FdTable::new())?;
     task.set_comm(b"helper");
-    {
-        let _family = family();
-        let mut inner = task.group.inner.lock();
-        inner.threads.push(task.clone());
-        inner.leader = Some(task.clone());
-        drop(inner);
-        pids().insert(&task);
-        pids().enter(&task.group, pid, pid);
-    }
-    let cx = Context::new(task.clone(), guest);
     Ok((task, cx))
 }
 

@@ -15,6 +15,7 @@ mod io;
 pub mod jobs;
 pub mod kernel_thread;
 pub mod limits;
+mod parentless;
 pub mod pidfd;
 mod pids;
 mod thread;

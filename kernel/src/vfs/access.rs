@@ -11,12 +11,29 @@ use abi::errno::Errno;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-/// Writers, or when negative, programs that run.
-static COUNTS: LazyLock<Lock<HashMap<usize, i64>>> =
+#[derive(Default)]
+struct Count {
+    /// Writers, or when negative, programs that run.
+    writers: i64,
+    readers: usize,
+}
+
+static COUNTS: LazyLock<Lock<HashMap<usize, Count>>> =
     LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
 
-static READERS: LazyLock<Lock<HashMap<usize, usize>>> =
-    LazyLock::new(|| Lock::new(Rank::LEAF, HashMap::new()));
+fn writers(inode: &Arc<dyn Inode>) -> i64 {
+    COUNTS.lock().get(&address(inode)).map_or(0, |c| c.writers)
+}
+
+fn give_back(key: usize, take: impl FnOnce(&mut Count)) {
+    let mut counts = COUNTS.lock();
+    if let Some(count) = counts.get_mut(&key) {
+        take(count);
+        if count.writers == 0 && count.readers == 0 {
+            counts.remove(&key);
+        }
+    }
+}
 
 /// What an open file has claimed; given back with the file.
 #[derive(Default)]
@@ -33,31 +50,35 @@ pub(super) struct Users {
 }
 
 pub(super) fn users(inode: &Arc<dyn Inode>) -> Users {
-    let key = address(inode);
-    let writers = COUNTS.lock().get(&key).copied().unwrap_or(0);
-    Users {
-        writers: usize::try_from(writers).unwrap_or(0),
-        readers: READERS.lock().get(&key).copied().unwrap_or(0),
-    }
+    let counts = COUNTS.lock();
+    counts.get(&address(inode)).map_or(
+        Users {
+            writers: 0,
+            readers: 0,
+        },
+        |count| Users {
+            writers: usize::try_from(count.writers).unwrap_or(0),
+            readers: count.readers,
+        },
+    )
 }
 
 /// The file is open for reading alone: i_readcount_inc().
 pub(super) fn reads(file: &File) {
     let key = address(file.inode());
     if file.claim.read.set(key).is_ok() {
-        *READERS.lock().entry(key).or_insert(0) += 1;
+        COUNTS.lock().entry(key).or_default().readers += 1;
     }
 }
 
 fn claim(file: &File, step: i64) -> Result<()> {
     let key = address(file.inode());
     let mut counts = COUNTS.lock();
-    if counts.get(&key).is_some_and(|count| count * step < 0) {
+    if counts.get(&key).is_some_and(|c| c.writers * step < 0) {
         return err(Errno::ETXTBSY);
     }
-    let count = counts.entry(key).or_insert(0);
     if file.claim.step.set((key, step)).is_ok() {
-        *count += step;
+        counts.entry(key).or_default().writers += step;
     }
     Ok(())
 }
@@ -80,18 +101,18 @@ pub fn deny_write(file: &File) -> Result<()> {
 
 /// ETXTBSY when `inode` runs as a program: truncate(2) by path.
 pub(super) fn check_not_running(inode: &Arc<dyn Inode>) -> Result<()> {
-    match COUNTS.lock().get(&address(inode)) {
-        Some(count) if *count < 0 => err(Errno::ETXTBSY),
-        _ => Ok(()),
+    if writers(inode) < 0 {
+        return err(Errno::ETXTBSY);
     }
+    Ok(())
 }
 
 /// ETXTBSY when somebody has the file open for writing: execve's look at scripts and interpreters.
 pub fn check_not_written(inode: &Arc<dyn Inode>) -> Result<()> {
-    match COUNTS.lock().get(&address(inode)) {
-        Some(count) if *count > 0 => err(Errno::ETXTBSY),
-        _ => Ok(()),
+    if writers(inode) > 0 {
+        return err(Errno::ETXTBSY);
     }
+    Ok(())
 }
 
 impl Drop for Claim {
@@ -100,23 +121,10 @@ impl Drop for Claim {
             mount.remove_writer();
         }
         if let Some(key) = self.read.get() {
-            let mut readers = READERS.lock();
-            if let Some(count) = readers.get_mut(key) {
-                *count -= 1;
-                if *count == 0 {
-                    readers.remove(key);
-                }
-            }
+            give_back(*key, |count| count.readers -= 1);
         }
-        let Some((key, step)) = self.step.get() else {
-            return;
-        };
-        let mut counts = COUNTS.lock();
-        if let Some(count) = counts.get_mut(key) {
-            *count -= step;
-            if *count == 0 {
-                counts.remove(key);
-            }
+        if let Some((key, step)) = self.step.get() {
+            give_back(*key, |count| count.writers -= step);
         }
     }
 }

@@ -2,16 +2,9 @@
 
 use super::{kernel_execute, stack};
 use crate::error::Result;
-use crate::mm::Mm;
 use crate::sched;
-use crate::signal::SigHand;
-use crate::task::{
-    Context, Cred, FsContext, KERNEL_STACK, Task, TaskParts, family, kernel_thread, pids, run_user,
-};
+use crate::task::{Context, FsContext, KERNEL_STACK, Task, kernel_thread, parentless, run_user};
 use crate::vfs::{self, FdTable};
-use abi::errno::Errno;
-use abi::signal::SigSet;
-use platform::ThreadState;
 use std::sync::Arc;
 
 /// Makes pid 1 and runs `body` in it, as the kernel's own code; when that returns true, what it has executed goes on.
@@ -22,36 +15,9 @@ pub fn start_init(
     body: impl FnOnce(&mut Context) -> bool + Send + 'static,
 ) -> Result<Arc<Task>> {
     stack::init();
-    let mm = Mm::new_empty()?;
-    let guest = mm
-        .address_space()
-        .spawn(&ThreadState::default())
-        .map_err(|_| Errno::EAGAIN)?;
-    let pid = pids().allocate().ok_or(Errno::EAGAIN)?;
-    assert_eq!(pid, 1, "init is the first task");
-    let task = Task::new(TaskParts {
-        tid: pid,
-        group: kernel_thread::new_group(1),
-        cred: Arc::new(Cred::root()),
-        fs,
-        files,
-        mm: Some(mm),
-        sighand: SigHand::new(),
-        blocked: SigSet::EMPTY,
-        comm: *b"swapper\0\0\0\0\0\0\0\0\0",
-        nice: 0,
-        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
-    });
-    {
-        let _family = family();
-        let mut inner = task.group.inner.lock();
-        inner.threads.push(task.clone());
-        inner.leader = Some(task.clone());
-        drop(inner);
-        pids().insert(&task);
-        pids().enter(&task.group, 0, 0);
-    }
-    let mut cx = Context::new(task.clone(), guest);
+    let (task, mut cx) = parentless::new_process(kernel_thread::new_group, fs, files)?;
+    assert_eq!(task.tid(), 1, "init is the first task");
+    task.set_comm(b"swapper");
     sched::spawn(&task, KERNEL_STACK, move || {
         if body(&mut cx) {
             run_user(cx);
