@@ -112,7 +112,8 @@ fn exec(image: &OwnedFd, fds: &[(i32, u32)]) -> io::Result<i32> {
                 Ok(pid)
             };
         }
-        libc::setsid();
+        // Not setsid(): the host's scheduler would weigh guests against the kernel process (autogroup).
+        libc::setpgid(0, 0);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() != parent {
             libc::_exit(1);
