@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 use umlaut_tests::guest;
-use umlaut_tests::machine::{Boot, Ended};
+use umlaut_tests::machine::{Boot, Ended, note_family};
 use umlaut_tests::paths::{self, Scratch};
 use umlaut_tests::run::{self, Place};
 
@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
         ("lifecycle/noreboot", noreboot),
         ("lifecycle/exit_code", exit_code),
         ("lifecycle/end_unseen", end_unseen),
+        ("lifecycle/groups", groups),
         ("lifecycle/init_death", init_death),
         ("lifecycle/no_init", no_init),
         ("lifecycle/sysrq_crash", sysrq_crash),
@@ -140,6 +141,45 @@ fn end_unseen() -> Result<(), String> {
         check(code(&ended) == Some(0), "power-off ends with 0", &ended)?;
     }
     Ok(())
+}
+
+/// Guests are in the kernel process's session, by which the host shares out CPUs, and not in its process group, which a
+/// terminal's signals go to.
+fn groups() -> Result<(), String> {
+    let mut seen = Vec::new();
+    let ended = Boot::quiet(["ncpus=2"])
+        .stdin("echo u''p; sleep 0.5\n")
+        .run_watched(|console, pid| {
+            if !console.contains("up") || !seen.is_empty() {
+                return true;
+            }
+            let mut family = Vec::new();
+            note_family(pid, &mut family);
+            let of = |pid: i32| {
+                let pid = Pid::from_raw(pid)?;
+                let group = rustix::process::getpgid(Some(pid)).ok()?;
+                Some((rustix::process::getsid(Some(pid)).ok()?, group))
+            };
+            let is_stub = |pid: i32| {
+                std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .is_ok_and(|c| c == "umlaut-stub\n")
+            };
+            if let Some((session, group)) = of(pid) {
+                let stubs = family.iter().filter(|(p, _)| is_stub(*p));
+                seen.extend(
+                    stubs
+                        .filter_map(|(p, _)| of(*p))
+                        .map(|(s, g)| (s == session, g == group)),
+                );
+            }
+            true
+        });
+    let right = seen.len() > 1 && seen.iter().all(|of| *of == (true, false));
+    check(
+        right,
+        &format!("(own session, own group): {seen:?}"),
+        &ended,
+    )
 }
 
 fn init_death() -> Result<(), String> {
