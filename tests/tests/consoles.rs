@@ -66,6 +66,7 @@ fn pts_programs() -> Result<(), String> {
     // Control characters go to the guest: this one interrupts its program.
     picocom.line("sh -c 'echo run''ning; exec sleep 1000'", "running")?;
     picocom.send("\x03")?;
+    picocom.expect("# ")?;
     picocom.line("echo status $?", "status 130")?;
     picocom.send("\x01\x11")?;
     picocom.wait();
@@ -379,6 +380,7 @@ fn telnet() -> Result<(), String> {
     })?;
     client.line("sh -c 'echo run''ning; exec cat'", "running")?;
     client.send("\x03")?;
+    client.expect("console-")?;
     client.line("echo status $?", "status 130")?;
     client.send("\x1d")?;
     client.expect("telnet>")?;

@@ -45,7 +45,8 @@ fn session() -> Result<(), String> {
     t.line("echo wrong\x7f\x7f\x7f\x7f\x7fright$((1 + 1))", "right2")?;
     t.line("cho early$((1 + 2))\x01e", "early3")?;
     t.line("\x1b[A", "early3")?;
-    t.line("cat", "\n")?;
+    // Said when readline has given the terminal back.
+    t.line("echo in''put; cat", "input")?;
     t.send("typed into cat\r")?;
     t.expect("typed into cat")?;
     t.expect("typed into cat")?;
@@ -62,19 +63,19 @@ fn session() -> Result<(), String> {
 
 fn job_control() -> Result<(), String> {
     let mut t = boot()?;
-    t.send("sleep 1000\r")?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // Said by the jobs themselves: they have the terminal by then.
+    t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
     t.send("\x03")?;
     t.expect("ready> ")?;
     t.line("echo status $?", "status 130")?;
-    t.send("sleep 2000\r")?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let second = "trap 'echo con\"\"tinued' CONT; echo sec\"\"ond; while :; do sleep 0.1; done";
+    t.line("cat > /tmp/job <<'END'", "> ")?;
+    t.line(&format!("{second}\rEND"), "ready> ")?;
+    t.line("sh /tmp/job", "second")?;
     t.send("\x1a")?;
     t.expect("Stopped")?;
-    t.line("jobs", "sleep 2000")?;
-    t.send("fg\r")?;
-    t.expect("sleep 2000")?;
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    t.line("jobs", "sh /tmp/job")?;
+    t.line("fg", "continued")?;
     t.send("\x03")?;
     t.expect("ready> ")?;
     t.line("cat & sleep 0.3; jobs", "Stopped")?;
@@ -88,9 +89,17 @@ fn window_size() -> Result<(), String> {
     t.line("trap 'echo resized $(stty size)' WINCH; echo s''et", "set")?;
     t.expect("ready> ")?;
     t.resize(40, 132)?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    t.send("\r")?;
-    t.expect("resized 40 132")?;
+    // The shell runs its trap when it reads a line.
+    for _ in 0..200 {
+        t.line("", "ready> ")?;
+        if t.screen.contains("resized 40 132") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    if !t.screen.contains("resized 40 132") {
+        return Err("the guest's terminal keeps its size".into());
+    }
     t.send("exit\r")?;
     ends_clean(&mut t).map(drop)
 }
@@ -98,18 +107,17 @@ fn window_size() -> Result<(), String> {
 fn full_screen() -> Result<(), String> {
     let mut t = boot()?;
     t.send("cd /tmp; vim -u NONE -N new\r")?;
-    t.expect("\x1b[")?;
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    t.expect("[New]")?;
     t.send("ihello from vim\x1b")?;
     std::thread::sleep(std::time::Duration::from_millis(200));
     t.send(":wq\r")?;
     t.expect("ready> ")?;
     t.line("tr a-z A-Z < new", "HELLO FROM VIM")?;
-    t.send("seq 500 | less\r")?;
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    t.line("seq 500 | less", "\r\n23")?;
     t.send("G")?;
-    t.expect("500")?;
+    t.expect("\r\n500")?;
     t.send("q")?;
+    t.expect("ready> ")?;
     t.line("echo af''ter", "after")?;
     t.send("exit\r")?;
     ends_clean(&mut t).map(drop)

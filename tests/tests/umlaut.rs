@@ -236,6 +236,7 @@ fn follows_window_and_ctrl_c(t: &mut Terminal) -> Result<(), String> {
     // Said by the job itself: it has the terminal by then.
     t.line("sh -c \"echo run''ning; exec sleep 1000\"", "running")?;
     t.send("\x03")?;
+    t.expect("ready> ")?;
     t.line("echo status $?", "status 130")?;
     Ok(())
 }

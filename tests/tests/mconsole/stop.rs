@@ -86,13 +86,13 @@ pub fn stop() -> Result<(), String> {
 
 /// A machine that sleeps: its timers don't fire, and they do afterwards.
 pub fn stop_idle() -> Result<(), String> {
-    let machine = Machine::ready(&[], "echo ready; sleep 0.3; echo slept; exec sleep 1000")?;
+    let machine = Machine::ready(&[], "echo ready; sleep 1.5; echo slept; exec sleep 1000")?;
     let console = machine.console()?;
     same("stop", console.ask(b"stop")?.0, 0)?;
     if machine.output().contains("slept") {
         return Err("the machine was too slow to stop for this test".into());
     }
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(2000));
     holds(!machine.output().contains("slept"), "a timer fired")?;
     same("go", console.ask(b"go")?.0, 0)?;
     machine.expect("slept")
