@@ -28,7 +28,7 @@ static long do_recv(void)
 }
 static long do_recv_timeout(void)
 {
-    struct timeval t = {0, 500000};
+    struct timeval t = {0, 900000};
     setsockopt(sv[1], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     char c;
     return recv(sv[1], &c, 1, 0);
@@ -36,28 +36,28 @@ static long do_recv_timeout(void)
 static long do_poll(void)
 {
     struct pollfd p = {pp[0], POLLIN};
-    return poll(&p, 1, 400);
+    return poll(&p, 1, 800);
 }
 static long do_select(void)
 {
     fd_set f;
     FD_ZERO(&f);
     FD_SET(pp[0], &f);
-    struct timeval t = {0, 400000};
+    struct timeval t = {0, 800000};
     return select(pp[0] + 1, &f, 0, 0, &t);
 }
 static long do_epoll(void)
 {
     struct epoll_event e;
-    return epoll_wait(ep, &e, 1, 400);
+    return epoll_wait(ep, &e, 1, 800);
 }
 static long do_pause(void) { return pause(); }
 static long do_nanosleep(void)
 {
-    struct timespec t = {0, 400000000}, r;
+    struct timespec t = {0, 800000000}, r;
     long v = nanosleep(&t, &r);
     int e = errno;
-    if (v) say("  remaining sane: %d", r.tv_nsec > 0 && r.tv_nsec < 400000000);
+    if (v) say("  remaining sane: %d", r.tv_nsec > 0 && r.tv_nsec < 800000000);
     errno = e;
     return v;
 }
@@ -65,7 +65,7 @@ static long do_clock_abs(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += 400000000;
+    t.tv_nsec += 800000000;
     if (t.tv_nsec >= 1000000000) {
         t.tv_sec++;
         t.tv_nsec -= 1000000000;
@@ -77,7 +77,7 @@ static long do_clock_abs(void)
 static long do_futex(void)
 {
     static int w;
-    struct timespec t = {0, 400000000};
+    struct timespec t = {0, 800000000};
     return syscall(SYS_futex, &w, FUTEX_WAIT, 0, &t, 0, 0);
 }
 static long do_futex_forever(void)
@@ -104,7 +104,7 @@ static long do_setlkw(void)
 static long do_fifo(void) { return open("fifo", O_RDONLY); }
 static long do_sem(void)
 {
-    struct timespec t = {0, 400000000};
+    struct timespec t = {0, 800000000};
     sigset_t s;
     sigemptyset(&s);
     sigaddset(&s, SIGUSR2);
@@ -123,7 +123,7 @@ static long do_accept(void)
 }
 
 /* Longer than any of the timeouts, in 10 ms. */
-#define FOREVER 90
+#define FOREVER 170
 
 #define BATCH 13
 static int said[BATCH];
