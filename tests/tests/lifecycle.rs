@@ -14,6 +14,8 @@ use umlaut_tests::run::{self, Place};
 fn main() -> std::process::ExitCode {
     umlaut_tests::suite::checks(&[
         ("lifecycle/pipe", pipe),
+        ("lifecycle/slow_reader", slow_reader),
+        ("lifecycle/output_to_file", output_to_file),
         ("lifecycle/halt", halt),
         ("lifecycle/power_off", power_off),
         ("lifecycle/reboot", reboot),
@@ -80,6 +82,47 @@ fn pipe() -> Result<(), String> {
 fn end_with(how: &str, args: &[&str]) -> Ended {
     let perl = format!("exec perl -e 'syscall(169, 0xfee1dead, 672274793, {how}, 0)'\n");
     shell(args, &perl)
+}
+
+/// What `command` prints, run by the host's shell with `$linux` the kernel.
+fn host_shell(command: &str) -> Result<String, String> {
+    let home = Scratch::on_disk("home");
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .env("linux", paths::linux())
+        .env("HOME", home.path())
+        .output()
+        .map_err(|e| format!("sh: {e}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The reader begins when the guest's shell has ended, with more on its way than the host's pipe takes.
+fn slow_reader() -> Result<(), String> {
+    let got = host_shell(
+        "echo 'yes xxxxxxx | head -c 77000; echo; echo last' | $linux quiet con0=fd:0,fd:1 | (sleep 0.7; cat)",
+    )?;
+    let xs = got.bytes().filter(|b| *b == b'x').count();
+    if xs == 77000 / 8 * 7 && got.ends_with("last\n") {
+        Ok(())
+    } else {
+        Err(format!("{xs} of {} x, {} bytes", 77000 / 8 * 7, got.len()))
+    }
+}
+
+/// A file, which a thread writes to, has all lines each time.
+fn output_to_file() -> Result<(), String> {
+    let scratch = Scratch::on_disk("output");
+    let file = scratch.path().join("out");
+    let file = file.to_str().ok_or("a path of text")?;
+    for _ in 0..20 {
+        let got = host_shell(&format!(
+            "echo 'seq 200; echo status $?' | $linux quiet con0=fd:0,fd:1 > {file}; cat {file}"
+        ))?;
+        if got.lines().count() != 201 || !got.ends_with("status 0\n") {
+            return Err(format!("{} lines of 201", got.lines().count()));
+        }
+    }
+    Ok(())
 }
 
 fn halt() -> Result<(), String> {

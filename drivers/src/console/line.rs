@@ -448,6 +448,10 @@ impl TtyDriver for Driver {
         }
     }
 
+    /// What the host has still to take stays: a shell that ends hangs its terminal up, and its last words are to be read.
+    /// (arch/um/drivers/line.c:line_flush_buffer() writes, too.) When the host's end is gone, [`Line::lost`] has closed the wire.
+    fn hangup(&self) {}
+
     fn set_termios(&self, _old: &Termios2, new: &mut Termios2) {
         self.0.note_termios(new);
     }
