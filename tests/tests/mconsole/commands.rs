@@ -2,6 +2,7 @@
 
 use super::machine::{Machine, holds, same};
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 use umlaut_tests::machine::Boot;
 
 const SLEEP: &str = "echo ready; exec sleep 1000";
@@ -194,10 +195,13 @@ pub fn cad() -> Result<(), String> {
          echo ready; while :; do sleep 0.05; done\n"
     ));
     boot.env.push(("HOME".into(), home.path().into()));
-    let mut asked = false;
+    // Asked again now and then: the console may not be there yet, or the answer be late.
+    let mut asked: Option<Instant> = None;
     let ended = boot.run_watched(|text, _| {
-        if !asked && text.contains("ready") {
-            asked = super::machine::Console::open(&socket).is_ok_and(|c| c.ask(b"cad").is_ok());
+        let due = asked.is_none_or(|at| at.elapsed() > Duration::from_secs(5));
+        if due && text.contains("ready") && !text.contains("caught") {
+            let told = super::machine::Console::open(&socket).is_ok_and(|c| c.ask(b"cad").is_ok());
+            asked = told.then(Instant::now);
         }
         true
     });
