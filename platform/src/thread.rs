@@ -2,7 +2,8 @@
 
 use crate::aspace::Parked;
 use crate::frame::{self, Area};
-use crate::{AddressSpace, MapOp, OpError, Registers, Trap, Vcpu, XState, sys, vcpu, zygote};
+use crate::vcpu::{self, Patience, Vcpu};
+use crate::{AddressSpace, MapOp, OpError, Registers, Trap, XState, sys, zygote};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stub::layout::{mb, state};
@@ -166,7 +167,8 @@ impl GuestThread {
             }
         }
         let mut looks = 0;
-        while looks < MAX_LOOKS {
+        let mut patience = Patience::default();
+        while looks < MAX_LOOKS || patience.could_obey(self.space.0.pid, self.tid) == Some(false) {
             match word.load(Ordering::Acquire) {
                 state::KERNEL | state::KERNEL_WAITED => return true,
                 now @ (state::GUEST | state::GUEST_WAITED) => {

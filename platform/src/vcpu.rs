@@ -320,16 +320,21 @@ impl Watchdog {
                 v.with_guest(|pid, tid| sys::tgkill(pid, tid, 0));
                 continue;
             }
+            // One whose vCPU the host doesn't let run may have nothing to obey yet.
+            let host_tid = v.host_tid.load(Ordering::Relaxed);
+            let waits = sys::thread_activity(std::process::id() as i32, host_tid);
+            if waits.is_none_or(|(sleeps, _)| !sleeps) {
+                seen.late = 0;
+                continue;
+            }
             v.with_guest(|pid, tid| {
-                let Some((sleeps, ran)) = sys::thread_activity(pid, tid) else {
+                if seen.late == 0 {
+                    seen.patience = Patience::default();
+                }
+                let Some(could_obey) = seen.patience.could_obey(pid, tid) else {
                     return Err(libc::ESRCH);
                 };
-                if seen.late == 0 {
-                    seen.ran = ran;
-                }
                 seen.late += 1;
-                // One that the host doesn't let run can't obey.
-                let could_obey = sleeps || ran.saturating_sub(seen.ran) > COULD_OBEY_NS;
                 if seen.late < MAX_LATE
                     || !could_obey
                     || v.entries.load(Ordering::Relaxed) != entries
@@ -373,13 +378,28 @@ impl Watchdog {
     }
 }
 
+/// What was seen of a thread that owes an answer.
+#[derive(Default)]
+pub(crate) struct Patience {
+    /// Its CPU time at the first look, nanoseconds.
+    ran: Option<u64>,
+}
+
+impl Patience {
+    /// Whether it could have answered since the first look: one that the host doesn't let run can't. None when it is gone.
+    pub fn could_obey(&mut self, pid: i32, tid: i32) -> Option<bool> {
+        let (sleeps, ran) = sys::thread_activity(pid, tid)?;
+        let first = *self.ran.get_or_insert(ran);
+        Some(sleeps || ran.saturating_sub(first) > COULD_OBEY_NS)
+    }
+}
+
 /// What the watchdog remembers of a vCPU.
 #[derive(Default)]
 struct Seen {
     entries: u64,
     /// Looks that found a kick unanswered.
     late: u32,
-    /// CPU time of the guest thread at the first of them, nanoseconds.
-    ran: u64,
+    patience: Patience,
     crowd: Crowd,
 }
