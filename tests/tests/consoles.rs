@@ -387,7 +387,7 @@ fn telnet() -> Result<(), String> {
     client.send("quit\r")?;
     client.wait();
     t.line(
-        "until cat /tmp/log; do sleep 0.05; done 2>/dev/null",
+        "until grep . /tmp/log; do sleep 0.05; done 2>/dev/null",
         "hung up",
     )?;
     // The device is free again, and has a window of its own.

@@ -90,7 +90,7 @@ fn xterm_window() -> Result<(), String> {
         "ready> ",
     )?;
     t.line(
-        "until cat /tmp/sizes; do sleep 0.1; done 2>/dev/null",
+        "until grep . /tmp/sizes; do sleep 0.1; done 2>/dev/null",
         "25 90",
     )?;
     let helper = until("port-helper runs", || below(t.pid(), "port-helper").pop())?;
@@ -110,7 +110,7 @@ fn xterm_window() -> Result<(), String> {
         signal(pid, rustix::process::Signal::TERM)?;
     }
     t.line(
-        "until cat /tmp/log; do sleep 0.1; done 2>/dev/null",
+        "until grep . /tmp/log; do sleep 0.1; done 2>/dev/null",
         "hung up",
     )?;
     // The guest opens another, and the end of the machine closes it.
