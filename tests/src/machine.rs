@@ -230,6 +230,20 @@ pub fn note_family(pid: i32, family: &mut Vec<(i32, u64)>) {
     }
 }
 
+/// Processes below `pid` with this name.
+pub fn below(pid: i32, name: &str) -> Vec<i32> {
+    let mut family = Vec::new();
+    note_family(pid, &mut family);
+    family
+        .into_iter()
+        .map(|(pid, _)| pid)
+        .filter(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|comm| comm.trim() == name)
+        })
+        .collect()
+}
+
 /// Those of `family` that still live after a moment; they are killed.
 pub fn strays(family: &[(i32, u64)]) -> Vec<i32> {
     let alive = |&(pid, start): &(i32, u64)| start_time(pid) == Some(start) && !is_zombie(pid);

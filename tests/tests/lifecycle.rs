@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 use umlaut_tests::guest;
-use umlaut_tests::machine::{Boot, Ended, note_family};
+use umlaut_tests::machine::{Boot, Ended, below};
 use umlaut_tests::paths::{self, Scratch};
 use umlaut_tests::run::{self, Place};
 
@@ -196,24 +196,14 @@ fn groups() -> Result<(), String> {
             if !console.contains("up") || !seen.is_empty() {
                 return true;
             }
-            let mut family = Vec::new();
-            note_family(pid, &mut family);
             let of = |pid: i32| {
                 let pid = Pid::from_raw(pid)?;
                 let group = rustix::process::getpgid(Some(pid)).ok()?;
                 Some((rustix::process::getsid(Some(pid)).ok()?, group))
             };
-            let is_stub = |pid: i32| {
-                std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                    .is_ok_and(|c| c == "umlaut-stub\n")
-            };
             if let Some((session, group)) = of(pid) {
-                let stubs = family.iter().filter(|(p, _)| is_stub(*p));
-                seen.extend(
-                    stubs
-                        .filter_map(|(p, _)| of(*p))
-                        .map(|(s, g)| (s == session, g == group)),
-                );
+                let stubs = below(pid, "umlaut-stub").into_iter().filter_map(of);
+                seen.extend(stubs.map(|(s, g)| (s == session, g == group)));
             }
             true
         });

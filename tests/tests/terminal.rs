@@ -4,6 +4,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use umlaut_tests::paths;
+use umlaut_tests::peer::until;
 use umlaut_tests::pty::Terminal;
 
 fn main() -> std::process::ExitCode {
@@ -90,16 +91,10 @@ fn window_size() -> Result<(), String> {
     t.expect("ready> ")?;
     t.resize(40, 132)?;
     // The shell runs its trap when it reads a line.
-    for _ in 0..200 {
-        t.line("", "ready> ")?;
-        if t.screen.contains("resized 40 132") {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    if !t.screen.contains("resized 40 132") {
-        return Err("the guest's terminal keeps its size".into());
-    }
+    until("the new size arrives", || {
+        t.line("", "ready> ").ok()?;
+        t.screen.contains("resized 40 132").then_some(())
+    })?;
     t.send("exit\r")?;
     ends_clean(&mut t).map(drop)
 }

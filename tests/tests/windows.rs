@@ -4,6 +4,7 @@
 
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::process::{Command, Stdio};
+use umlaut_tests::machine::below;
 use umlaut_tests::paths::{self, Scratch};
 use umlaut_tests::peer::{Peer, until};
 use umlaut_tests::pty::Terminal;
@@ -56,20 +57,6 @@ impl Drop for Display {
         let _gone = self.server.kill();
         let _gone = self.server.wait();
     }
-}
-
-/// Processes below `pid` with this name.
-fn below(pid: i32, name: &str) -> Vec<i32> {
-    let mut family = Vec::new();
-    umlaut_tests::machine::note_family(pid, &mut family);
-    family
-        .into_iter()
-        .map(|(pid, _)| pid)
-        .filter(|pid| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|comm| comm.trim() == name)
-        })
-        .collect()
 }
 
 fn signal(pid: i32, signal: rustix::process::Signal) -> Result<(), String> {

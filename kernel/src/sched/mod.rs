@@ -10,7 +10,7 @@ mod vcpu;
 
 pub use entity::{Entity, RunState};
 pub use vcpu::{
-    Reason, SLICE_NS, busy_ns, current, guest_slot, idle_ns, in_task, kick_task, mark_resched,
-    migrate, move_to_allowed, ncpus, nr_running, park, preempt_if_needed, run_guest, spawn, start,
-    this_vcpu, tick, try_current, unpark, with_guests_stopped, yield_now,
+    Reason, SLICE_NS, busy_ns, current, every_vcpu, guest_slot, idle_ns, in_task, kick_task,
+    mark_resched, migrate, move_to_allowed, ncpus, nr_running, park, preempt_if_needed, run_guest,
+    spawn, start, this_vcpu, tick, try_current, unpark, with_guests_stopped, yield_now,
 };

@@ -42,24 +42,6 @@ struct Running {
     task: Arc<Task>,
 }
 
-impl Queue {
-    /// Virtual run time of the running task, which runs since `since`.
-    fn running_vruntime(&self, since: u64, now: u64) -> Option<u64> {
-        let running = self.running.as_ref()?;
-        let ran = now.saturating_sub(since);
-        let policy = running.task.policy.load(Ordering::Relaxed);
-        Some(running.vruntime + running.task.sched.weigh(ran, policy))
-    }
-
-    /// Moves the clock on to the least of the running and the waiting (kernel/sched/fair.c:update_min_vruntime()).
-    fn advance(&mut self, running: Option<u64>) {
-        let first = self.tasks.keys().next().map(|key| key.0);
-        if let Some(least) = first.into_iter().chain(running).min() {
-            self.min_vruntime = self.min_vruntime.max(least);
-        }
-    }
-}
-
 /// A virtual run time by the clock of another queue: as far behind or ahead there as it was here.
 fn carried(vruntime: u64, from_min: u64, to_min: u64) -> u64 {
     to_min.saturating_add_signed(vruntime.wrapping_sub(from_min).cast_signed())
@@ -74,8 +56,25 @@ struct Cpu {
     idle_ns: AtomicU64,
     user_ns: AtomicU64,
     system_ns: AtomicU64,
-    /// When the running task was switched in, nanoseconds.
+    /// When the running task was taken from its queue, nanoseconds.
     since: AtomicU64,
+}
+
+impl Cpu {
+    /// Moves the clock of its queue on to the least of the running and the waiting, as of `now`
+    /// (kernel/sched/fair.c:update_min_vruntime()). Gives the running task's virtual run time.
+    fn advance(&self, queue: &mut Queue, now: u64) -> Option<u64> {
+        let ran = now.saturating_sub(self.since.load(Ordering::Relaxed));
+        let running = queue.running.as_ref().map(|running| {
+            let policy = running.task.policy.load(Ordering::Relaxed);
+            running.vruntime + running.task.sched.weigh(ran, policy)
+        });
+        let first = queue.tasks.keys().next().map(|key| key.0);
+        if let Some(least) = first.into_iter().chain(running).min() {
+            queue.min_vruntime = queue.min_vruntime.max(least);
+        }
+        running
+    }
 }
 
 static CPUS: OnceLock<Vec<Cpu>> = OnceLock::new();
@@ -92,6 +91,11 @@ fn cpus() -> &'static [Cpu] {
 /// Number of vCPUs.
 pub fn ncpus() -> usize {
     CPUS.get().map_or(1, Vec::len)
+}
+
+/// A set of all vCPUs: bit n for vCPU n (at most 64).
+pub fn every_vcpu() -> u64 {
+    u64::MAX >> (64 - ncpus().clamp(1, 64))
 }
 
 /// The task that runs on this host thread. Panics outside a task.
@@ -193,8 +197,7 @@ fn resume(index: usize, task: Arc<Task>) {
         .take()
         .expect("a queued task has its fiber");
     cpu.resched.store(false, Ordering::Relaxed);
-    let start = time::monotonic_ns();
-    cpu.since.store(start, Ordering::Relaxed);
+    let start = cpu.since.load(Ordering::Relaxed);
     task.sched.accounted_ns.store(start, Ordering::Relaxed);
     time::cpu::resumed(&task.group);
     let user_before = task.sched.utime_ns.load(Ordering::Relaxed);
@@ -215,8 +218,7 @@ fn resume(index: usize, task: Arc<Task>) {
         .fetch_add(ran.saturating_sub(user), Ordering::Relaxed);
     {
         let mut queue = cpu.queue.lock();
-        let running = queue.running_vruntime(start, end);
-        queue.advance(running);
+        cpu.advance(&mut queue, end);
         queue.running = None;
     }
     match result {
@@ -261,9 +263,7 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
     let from_min = (state.clock != index).then(|| clock_of(state.clock));
     let (alone, preempts) = {
         let mut queue = cpu.queue.lock();
-        let since = cpu.since.load(Ordering::Relaxed);
-        let running = queue.running_vruntime(since, time::monotonic_ns());
-        queue.advance(running);
+        let running = cpu.advance(&mut queue, time::monotonic_ns());
         if let Some(from_min) = from_min {
             state.vruntime = carried(state.vruntime, from_min, queue.min_vruntime);
             state.clock = index;
@@ -299,9 +299,7 @@ fn enqueue(task: &Arc<Task>, state: &mut super::entity::State) {
 fn clock_of(index: usize) -> u64 {
     let cpu = &cpus()[index];
     let mut queue = cpu.queue.lock();
-    let since = cpu.since.load(Ordering::Relaxed);
-    let running = queue.running_vruntime(since, time::monotonic_ns());
-    queue.advance(running);
+    cpu.advance(&mut queue, time::monotonic_ns());
     queue.min_vruntime
 }
 
@@ -379,19 +377,19 @@ fn take_first(from: &Cpu, index: usize) -> Option<Arc<Task>> {
     let mut state = task.sched.state.lock();
     state.run = RunState::Running;
     let cpu = &cpus()[index];
-    cpu.since.store(time::monotonic_ns(), Ordering::Relaxed);
+    let since = time::monotonic_ns();
+    cpu.since.store(since, Ordering::Relaxed);
     {
         let mut queue = cpu.queue.lock();
         if state.clock != index {
             state.vruntime = carried(state.vruntime, from_min, queue.min_vruntime);
             state.clock = index;
         }
-        let vruntime = state.vruntime;
         queue.running = Some(Running {
-            vruntime,
+            vruntime: state.vruntime,
             task: task.clone(),
         });
-        queue.advance(Some(vruntime));
+        cpu.advance(&mut queue, since);
     }
     drop(state);
     Some(task)

@@ -47,10 +47,6 @@ fn owns(cx: &Context, target: &Task) -> bool {
 /// Bytes of a CPU mask: one word, as there are at most 64 vCPUs.
 const MASK_BYTES: usize = 8;
 
-fn online() -> u64 {
-    u64::MAX >> (64 - sched::ncpus().clamp(1, 64))
-}
-
 pub fn sched_setaffinity(cx: &mut Context, pid: i32, len: u32, mask: UserPtr<u8>) -> Result<()> {
     let mut bytes = [0u8; MASK_BYTES];
     let len = (len as usize).min(MASK_BYTES);
@@ -59,7 +55,7 @@ pub fn sched_setaffinity(cx: &mut Context, pid: i32, len: u32, mask: UserPtr<u8>
     if !owns(cx, &target) && !cx.task.capable(CAP_SYS_NICE) {
         return err(Errno::EPERM);
     }
-    let allowed = u64::from_le_bytes(bytes) & online();
+    let allowed = u64::from_le_bytes(bytes) & sched::every_vcpu();
     if allowed == 0 {
         return err(Errno::EINVAL);
     }
@@ -76,7 +72,7 @@ pub fn sched_getaffinity(cx: &mut Context, pid: i32, len: u32, mask: UserPtr<u8>
     if (len as usize) * 8 < sched::ncpus() || !len.is_multiple_of(8) {
         return err(Errno::EINVAL);
     }
-    let allowed = find(cx, pid)?.sched.allowed() & online();
+    let allowed = find(cx, pid)?.sched.allowed() & sched::every_vcpu();
     let len = (len as usize).min(MASK_BYTES);
     mask.write_bytes(&allowed.to_le_bytes()[..len])?;
     Ok(len)

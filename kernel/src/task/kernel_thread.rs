@@ -61,7 +61,7 @@ pub fn start(name: &[u8], fs: Arc<FsContext>, body: impl FnOnce(&Arc<Task>) + Se
         blocked: SigSet::FULL,
         comm: [0; 16],
         nice: 0,
-        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
+        allowed: sched::every_vcpu(),
     });
     task.set_comm(name);
     let own = task.clone();

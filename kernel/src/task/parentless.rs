@@ -35,7 +35,7 @@ pub fn new_process(
         blocked: SigSet::EMPTY,
         comm: [0; 16],
         nice: 0,
-        allowed: u64::MAX >> (64 - sched::ncpus().min(64)),
+        allowed: sched::every_vcpu(),
     });
     {
         let _family = family();

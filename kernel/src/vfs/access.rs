@@ -51,16 +51,11 @@ pub(super) struct Users {
 
 pub(super) fn users(inode: &Arc<dyn Inode>) -> Users {
     let counts = COUNTS.lock();
-    counts.get(&address(inode)).map_or(
-        Users {
-            writers: 0,
-            readers: 0,
-        },
-        |count| Users {
-            writers: usize::try_from(count.writers).unwrap_or(0),
-            readers: count.readers,
-        },
-    )
+    let count = counts.get(&address(inode));
+    Users {
+        writers: count.map_or(0, |c| usize::try_from(c.writers).unwrap_or(0)),
+        readers: count.map_or(0, |c| c.readers),
+    }
 }
 
 /// The file is open for reading alone: i_readcount_inc().

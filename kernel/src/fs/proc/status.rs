@@ -115,7 +115,7 @@ pub(super) fn status(task: &Arc<Task>) -> Result<Vec<u8>> {
     ] {
         let _infallible = writeln!(t, "{name}:\t{bits:016x}");
     }
-    let allowed = task.sched.allowed() & (u64::MAX >> (64 - crate::sched::ncpus().min(64)));
+    let allowed = task.sched.allowed() & crate::sched::every_vcpu();
     let _infallible = write!(
         t,
         "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tunknown\n\
