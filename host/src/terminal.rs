@@ -101,8 +101,9 @@ pub fn restore_all() {
 
 /// Whether another job than ours has terminal `fd` in the foreground: its attributes are that job's.
 fn is_anothers(fd: &OwnedFd) -> bool {
-    let own = rustix::process::getpgrp();
-    rustix::termios::tcgetpgrp(fd).is_ok_and(|foreground| foreground != own)
+    // SAFETY: it takes nothing. (rustix's wants a number, and a group of an outer PID namespace has none: 0.)
+    let own = unsafe { libc::getpgrp() };
+    rustix::termios::tcgetpgrp(fd).is_ok_and(|foreground| foreground.as_raw_pid() != own)
 }
 
 /// Makes the terminals raw again after [`restore_all`] or when somebody else had them meanwhile; not those on which

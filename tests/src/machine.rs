@@ -274,6 +274,12 @@ pub fn start_time(pid: i32) -> Option<u64> {
     stat_fields(pid)?.get(19)?.parse().ok()
 }
 
+/// Process group and session of `pid`; 0 is one of an outer PID namespace.
+pub fn group_and_session(pid: i32) -> Option<(i32, i32)> {
+    let fields = stat_fields(pid)?;
+    Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+}
+
 fn is_zombie(pid: i32) -> bool {
     stat_fields(pid).is_some_and(|f| f.first().is_some_and(|s| s == "Z" || s == "X"))
 }

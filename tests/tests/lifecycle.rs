@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 use umlaut_tests::guest;
-use umlaut_tests::machine::{Boot, Ended, below};
+use umlaut_tests::machine::{Boot, Ended, below, group_and_session};
 use umlaut_tests::paths::{self, Scratch};
 use umlaut_tests::run::{self, Place};
 
@@ -196,14 +196,13 @@ fn groups() -> Result<(), String> {
             if !console.contains("up") || !seen.is_empty() {
                 return true;
             }
-            let of = |pid: i32| {
-                let pid = Pid::from_raw(pid)?;
-                let group = rustix::process::getpgid(Some(pid)).ok()?;
-                Some((rustix::process::getsid(Some(pid)).ok()?, group))
-            };
-            if let Some((session, group)) = of(pid) {
-                let stubs = below(pid, "umlaut-stub").into_iter().filter_map(of);
-                seen.extend(stubs.map(|(s, g)| (s == session, g == group)));
+            if let Some((group, session)) = group_and_session(pid) {
+                let stubs = below(pid, "umlaut-stub").into_iter();
+                seen.extend(
+                    stubs
+                        .filter_map(group_and_session)
+                        .map(|(g, s)| (s == session, g == group)),
+                );
             }
             true
         });

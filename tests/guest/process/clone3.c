@@ -60,8 +60,8 @@ int main(int argc, char **argv)
     tid = -5; t3("settid neg", A(.exit_signal = SIGCHLD, .set_tid = (long)&tid, .set_tid_size = 1), 88);
     t3("settid bad ptr", A(.exit_signal = SIGCHLD, .set_tid = 8, .set_tid_size = 1), 88);
     tid = 31999; if (kill(tid, 0)) { t3("settid free", A(.exit_signal = SIGCHLD, .set_tid = (long)&tid, .set_tid_size = 1), 88); }
-    pid_t two[2] = {31998, 31997}; t3("settid 2 levels", A(.exit_signal = SIGCHLD, .set_tid = (long)two, .set_tid_size = 2), 88);
-    struct clone_args st_ = A(.exit_signal = SIGCHLD, .set_tid = (long)two, .set_tid_size = 1);
+    pid_t tids[32] = {31998, 31997}; t3("settid 32 levels", A(.exit_signal = SIGCHLD, .set_tid = (long)tids, .set_tid_size = 32), 88);
+    struct clone_args st_ = A(.exit_signal = SIGCHLD, .set_tid = (long)tids, .set_tid_size = 1);
     long p = c3(&st_, 88); say("chosen pid %d", p == 31998); waitpid(p, 0, 0);
     t3("bad pidfd ptr", A(.flags = CLONE_PIDFD, .pidfd = 8, .exit_signal = SIGCHLD), 88);
     t3("bad parent_tid", A(.flags = CLONE_PARENT_SETTID, .parent_tid = 8, .exit_signal = SIGCHLD), 88);
