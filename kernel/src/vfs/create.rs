@@ -132,7 +132,7 @@ pub fn symlink(actor: &Actor, start: Option<&Path>, path: &[u8], target: &[u8]) 
 /// link(2) of the file at `old`. EXDEV, EPERM for directories and, as protected_hardlinks is off, nothing else.
 pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Result<Path> {
     let target = old.inode();
-    let made = make_entry(actor, start, path, false, |dir, inode, name| {
+    make_entry(actor, start, path, false, |dir, inode, name| {
         // The lookup of a name that isn't there fails in procfs.
         if dir.mount.fs.name() == "proc" {
             return err(Errno::ENOENT);
@@ -148,8 +148,7 @@ pub fn link(actor: &Actor, old: &Path, start: Option<&Path>, path: &[u8]) -> Res
             return err(Errno::ENOENT);
         }
         inode.link(name, &target)?;
+        super::notify::links_changed(&target);
         Ok(target.clone())
-    })?;
-    super::notify::linked(&target);
-    Ok(made)
+    })
 }

@@ -79,10 +79,9 @@ impl Dentry {
 
     /// A dentry outside any directory, that /proc shows as `name`.
     pub fn nameless(name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        Arc::new(Dentry {
-            nameless: true,
-            ..Dentry::new(None, name, Some(inode))
-        })
+        let mut dentry = Dentry::new(None, name, Some(inode));
+        dentry.nameless = true;
+        Arc::new(dentry)
     }
 
     /// A dentry of an inode that never had its name in `parent` (O_TMPFILE). `linkable`: link(2) may give it one.
@@ -92,11 +91,10 @@ impl Dentry {
         inode: Arc<dyn Inode>,
         linkable: bool,
     ) -> Arc<Dentry> {
-        Arc::new(Dentry {
-            unlinked: AtomicBool::new(true),
-            linkable,
-            ..Dentry::new(Some(parent.clone()), name, Some(inode))
-        })
+        let mut dentry = Dentry::new(Some(parent.clone()), name, Some(inode));
+        dentry.unlinked = AtomicBool::new(true);
+        dentry.linkable = linkable;
+        Arc::new(dentry)
     }
 
     /// Whether link(2) may give it a name although it has none.
@@ -257,6 +255,15 @@ impl Dentry {
             at = dentry.parent();
         }
         false
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        if *self.unlinked.get_mut() {
+            let inode = self.binding.lock().inode.take();
+            inode.as_ref().map(super::notify::let_go);
+        }
     }
 }
 

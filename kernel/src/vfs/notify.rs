@@ -117,6 +117,16 @@ fn about(dentry: &Dentry, inode: &Arc<dyn Inode>, mask: M, unlinked: bool) {
     );
 }
 
+fn itself(inode: &Arc<dyn Inode>, mask: M) {
+    let event = Event {
+        mask,
+        cookie: 0,
+        name: None,
+        unlinked: false,
+    };
+    tell(inode, &event);
+}
+
 fn in_directory(dir: &Dentry, name: &[u8], mask: M, cookie: u32) {
     if let Some(inode) = dir.inode() {
         tell(
@@ -145,52 +155,27 @@ pub fn created(dir: &Dentry, name: &[u8], is_dir: bool) {
 
 /// `name` of `dir` was removed; it was bound to `inode`.
 pub fn deleted(dir: &Dentry, name: &[u8], inode: &Arc<dyn Inode>) {
-    if !watched() {
-        return;
-    }
-    let is_dir = directory_bit(inode);
-    if is_dir.is_empty() {
-        tell(
-            inode,
-            &Event {
-                mask: M::IN_ATTRIB,
-                cookie: 0,
-                name: None,
-                unlinked: true,
-            },
-        );
-    }
-    in_directory(dir, name, M::IN_DELETE | is_dir, 0);
-    let links = inode.metadata().map_or(0, |m| m.nlink);
-    if links == 0 || !is_dir.is_empty() {
-        tell(
-            inode,
-            &Event {
-                mask: M::IN_DELETE_SELF,
-                cookie: 0,
-                name: None,
-                unlinked: true,
-            },
-        );
+    if watched() {
+        in_directory(dir, name, M::IN_DELETE | directory_bit(inode), 0);
     }
 }
 
-/// `inode` moved.
-pub fn moved(old_dir: &Dentry, old: &[u8], new_dir: &Dentry, new: &[u8], inode: &Arc<dyn Inode>) {
+/// `inode` moved, in place of `replaced`.
+pub fn moved(
+    (old_dir, old): (&Dentry, &[u8]),
+    (new_dir, new): (&Dentry, &[u8]),
+    inode: &Arc<dyn Inode>,
+    replaced: Option<&Arc<dyn Inode>>,
+) {
     if watched() {
         let cookie = COOKIE.fetch_add(1, Ordering::Relaxed);
         let is_dir = directory_bit(inode);
         in_directory(old_dir, old, M::IN_MOVED_FROM | is_dir, cookie);
         in_directory(new_dir, new, M::IN_MOVED_TO | is_dir, cookie);
-        tell(
-            inode,
-            &Event {
-                mask: M::IN_MOVE_SELF,
-                cookie: 0,
-                name: None,
-                unlinked: false,
-            },
-        );
+        if let Some(replaced) = replaced {
+            links_changed(replaced);
+        }
+        itself(inode, M::IN_MOVE_SELF);
     }
 }
 
@@ -245,36 +230,16 @@ pub fn closed(file: &File) {
     }
 }
 
-/// `inode` got another name: fs/notify fsnotify_link_count().
-pub fn linked(inode: &Arc<dyn Inode>) {
+/// `inode` got a name or lost one: fsnotify_link_count().
+pub fn links_changed(inode: &Arc<dyn Inode>) {
     if watched() {
-        tell(
-            inode,
-            &Event {
-                mask: M::IN_ATTRIB,
-                cookie: 0,
-                name: None,
-                unlinked: false,
-            },
-        );
+        itself(inode, M::IN_ATTRIB | directory_bit(inode));
     }
 }
 
-/// A name was bound to something else: `inode` lost a link.
-pub fn replaced(inode: &Arc<dyn Inode>) {
-    if watched() {
-        let gone = inode.metadata().map_or(0, |m| m.nlink) == 0;
-        let masks = [M::IN_ATTRIB, M::IN_DELETE_SELF];
-        for mask in masks.into_iter().take(1 + usize::from(gone)) {
-            tell(
-                inode,
-                &Event {
-                    mask,
-                    cookie: 0,
-                    name: None,
-                    unlinked: true,
-                },
-            );
-        }
+/// A name that was removed let go of `inode`, maybe of its last hold: fs/dcache.c:dentry_unlink_inode().
+pub fn let_go(inode: &Arc<dyn Inode>) {
+    if watched() && inode.metadata().map_or(0, |m| m.nlink) == 0 {
+        itself(inode, M::IN_DELETE_SELF);
     }
 }

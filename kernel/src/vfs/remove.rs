@@ -97,6 +97,9 @@ pub fn unlink(actor: &Actor, start: Option<&Path>, path: &[u8]) -> Result<()> {
     }
     place.inode.unlink(&place.name)?;
     dentry.unhash(true);
+    notify::links_changed(&inode);
+    // Before its directory's watchers its own hear of the end, unless somebody holds it.
+    drop(dentry);
     notify::deleted(&place.dir.dentry, &place.name, &inode);
     Ok(())
 }
@@ -117,10 +120,12 @@ pub fn rmdir(actor: &Actor, start: Option<&Path>, path: &[u8]) -> Result<()> {
         return err(Errno::EBUSY);
     }
     // Nobody makes an entry in it while it goes, nor afterwards: makers look whether it is unlinked.
-    let _victim = dentry.lock_content();
+    let victim = dentry.lock_content();
     place.inode.rmdir(&place.name)?;
     dentry.unhash(true);
     dentry.prune();
+    drop(victim);
+    drop(dentry);
     notify::deleted(&place.dir.dentry, &place.name, &inode);
     Ok(())
 }
@@ -210,25 +215,13 @@ pub fn rename(
         target.prune();
         source.move_to(&to.dir.dentry, &to.name);
     }
-    notify::moved(
-        &from.dir.dentry,
-        &from.name,
-        &to.dir.dentry,
-        &to.name,
-        &moved,
+    let (here, there) = (
+        (&*from.dir.dentry, &from.name[..]),
+        (&*to.dir.dentry, &to.name[..]),
     );
-    match replaced {
-        Some(other) if exchange => {
-            notify::moved(
-                &to.dir.dentry,
-                &to.name,
-                &from.dir.dentry,
-                &from.name,
-                &other,
-            );
-        }
-        Some(gone) => notify::replaced(&gone),
-        None => {}
+    notify::moved(here, there, &moved, replaced.as_ref().filter(|_| !exchange));
+    if let Some(other) = replaced.filter(|_| exchange) {
+        notify::moved(there, here, &other, None);
     }
     Ok(())
 }
