@@ -40,8 +40,8 @@ const ARCH_X86_64: u32 = 0xc000_003e;
 const PAGE_FAULT: u64 = 14;
 
 /// How often, and for how long each time, a thread is waited for that owes nothing but a frame.
-const MAX_LOOKS: u32 = 30;
-const LOOK: Duration = Duration::from_millis(100);
+const MAX_LOOKS: u32 = 4;
+const LOOK: Duration = Duration::from_millis(20);
 /// Spin-loop hints before that, when it is on another CPU.
 const SOON: u32 = 1000;
 
@@ -168,26 +168,30 @@ impl GuestThread {
         }
         let mut looks = 0;
         let mut patience = Patience::default();
-        while looks < MAX_LOOKS || patience.could_obey(self.space.0.pid, self.tid) == Some(false) {
+        loop {
             match word.load(Ordering::Acquire) {
                 state::KERNEL | state::KERNEL_WAITED => return true,
                 now @ (state::GUEST | state::GUEST_WAITED) => {
+                    // It had time enough, and hasn't answered since that was seen.
+                    if looks > MAX_LOOKS {
+                        return false;
+                    }
                     let next = state::GUEST_WAITED;
                     let swapped =
                         word.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed);
-                    if swapped.is_ok() {
-                        sys::futex_wait(word, next, true, Some(LOOK));
-                        if word.load(Ordering::Relaxed) == next && sys::has_ended(self.space.0.pid)
-                        {
-                            return false;
-                        }
+                    if swapped.is_err() {
+                        continue;
                     }
-                    looks += 1;
+                    sys::futex_wait(word, next, true, Some(LOOK));
+                    if word.load(Ordering::Relaxed) == next && sys::has_ended(self.space.0.pid) {
+                        return false;
+                    }
                 }
                 _ => return false,
             }
+            let mut could = || patience.could_obey(self.space.0.pid, self.tid) != Some(false);
+            looks += u32::from(looks < MAX_LOOKS || could());
         }
-        false
     }
 
     /// The extended state as of the last trap.

@@ -34,10 +34,13 @@ const KICKER: u32 = 0x100;
 /// No host CPU.
 const UNCLAIMED: usize = usize::MAX;
 
-/// Time between two looks of the watchdog.
-const LOOK_NS: u64 = 500_000_000;
-/// Looks in a row that must find a kick unanswered before a process is killed, and how long the thread must have run
-/// meanwhile, unless it sleeps. Counted in looks, not in time: a machine that was frozen for a while isn't at fault.
+/// Time between two looks of the watchdog: at a machine that idles, at one that works, and while a kick is unanswered.
+const IDLE_LOOK_NS: u64 = 500_000_000;
+const BUSY_LOOK_NS: u64 = 100_000_000;
+const LATE_LOOK_NS: u64 = 20_000_000;
+/// Looks that must find that a thread could have obeyed a kick, before its process is killed, and how long the thread must
+/// have run since the first, unless it sleeps. Counted in looks, not in time: a machine that was frozen for a while isn't
+/// at fault.
 const MAX_LATE: u32 = 3;
 const COULD_OBEY_NS: u64 = 50_000_000;
 
@@ -272,8 +275,8 @@ impl Drop for Vcpu {
     }
 }
 
-/// Looks twice a second whether guest threads that a vCPU waits for still exist, and kills those that don't obey a kick.
-/// Keeps the clock true at the same time.
+/// Looks whether guest threads that a vCPU waits for still exist, and kills those that don't obey a kick. Twice a second it
+/// also spreads vCPUs, nudges who waits for an agent, and keeps the clock true.
 #[derive(Default)]
 pub(crate) struct Watchdog {
     vcpus: Mutex<Vec<Weak<Vcpu>>>,
@@ -288,63 +291,79 @@ impl Watchdog {
             .spawn(move || {
                 let mut seen = Vec::new();
                 let mut waits = vec![0; weak.upgrade().map_or(0, |m| m.events.len())];
+                let mut left = 0;
                 while let Some(m) = weak.upgrade() {
-                    m.watchdog.look(&mut seen);
-                    m.watchdog.spread(&mut seen, &m.cpus);
-                    for (event, seen) in m.events.iter().zip(&mut waits) {
-                        *seen = event.nudge(*seen);
+                    let pause = m.watchdog.look(&mut seen);
+                    if left == 0 {
+                        m.watchdog.spread(&mut seen, &m.cpus);
+                        for (event, seen) in m.events.iter().zip(&mut waits) {
+                            *seen = event.nudge(*seen);
+                        }
+                        clock::follow_host();
+                        left = IDLE_LOOK_NS;
                     }
-                    clock::follow_host();
                     drop(m);
-                    std::thread::sleep(Duration::from_nanos(LOOK_NS));
+                    let pause = pause.min(left);
+                    left -= pause;
+                    std::thread::sleep(Duration::from_nanos(pause));
                 }
             })?;
         Ok(())
     }
 
-    fn look(&self, seen: &mut Vec<Seen>) {
+    /// Returns the time until the next look, nanoseconds.
+    fn look(&self, seen: &mut Vec<Seen>) -> u64 {
         let vcpus = self.vcpus.lock().unwrap();
         seen.resize_with(vcpus.len(), Seen::default);
+        let mut pause = IDLE_LOOK_NS;
         for (v, seen) in vcpus.iter().zip(seen) {
-            let Some(v) = v.upgrade() else { continue };
-            let entries = v.entries.load(Ordering::Relaxed);
-            let stuck = entries == seen.entries && v.in_guest();
-            seen.entries = entries;
-            if !stuck {
-                seen.late = 0;
-                continue;
+            if let Some(v) = v.upgrade() {
+                pause = pause.min(v.look(seen));
             }
-            let kicked = v.kicked_at.load(Ordering::Relaxed);
-            if kicked == 0 || clock::monotonic_ns().saturating_sub(kicked) < LOOK_NS {
-                seen.late = 0;
-                v.with_guest(|pid, tid| sys::tgkill(pid, tid, 0));
-                continue;
-            }
-            // One whose vCPU the host doesn't let run may have nothing to obey yet.
-            let host_tid = v.host_tid.load(Ordering::Relaxed);
-            let waits = sys::thread_activity(std::process::id() as i32, host_tid);
-            if waits.is_none_or(|(sleeps, _)| !sleeps) {
-                seen.late = 0;
-                continue;
-            }
-            v.with_guest(|pid, tid| {
-                if seen.late == 0 {
-                    seen.patience = Patience::default();
-                }
-                let Some(could_obey) = seen.patience.could_obey(pid, tid) else {
-                    return Err(libc::ESRCH);
-                };
-                seen.late += 1;
-                if seen.late < MAX_LATE
-                    || !could_obey
-                    || v.entries.load(Ordering::Relaxed) != entries
-                {
-                    return Ok(());
-                }
-                sys::kill(pid);
-                Err(libc::ESRCH)
-            });
         }
+        pause
+    }
+}
+
+impl Vcpu {
+    /// The watchdog's look. Returns when the next should be, nanoseconds.
+    fn look(&self, seen: &mut Seen) -> u64 {
+        let entries = self.entries.load(Ordering::Relaxed);
+        let stuck = entries == seen.entries;
+        seen.entries = entries;
+        if !self.in_guest() {
+            seen.owed = None;
+            return IDLE_LOOK_NS;
+        }
+        let kicked = self.kicked_at.load(Ordering::Relaxed);
+        let late = kicked != 0 && clock::monotonic_ns().saturating_sub(kicked) >= LATE_LOOK_NS;
+        if !stuck || !late {
+            seen.owed = None;
+            if stuck {
+                self.with_guest(|pid, tid| sys::tgkill(pid, tid, 0));
+            }
+            return if late { LATE_LOOK_NS } else { BUSY_LOOK_NS };
+        }
+        // One whose vCPU the host doesn't let run may have nothing to obey yet.
+        let host_tid = self.host_tid.load(Ordering::Relaxed);
+        let waits = sys::thread_activity(std::process::id() as i32, host_tid);
+        if waits.is_none_or(|(sleeps, _)| !sleeps) {
+            seen.owed = None;
+            return LATE_LOOK_NS;
+        }
+        self.with_guest(|pid, tid| {
+            let (patience, looks) = seen.owed.get_or_insert_default();
+            match patience.could_obey(pid, tid) {
+                None => return Err(libc::ESRCH),
+                Some(could) => *looks += u32::from(could),
+            }
+            if *looks < MAX_LATE || self.entries.load(Ordering::Relaxed) != entries {
+                return Ok(());
+            }
+            sys::kill(pid);
+            Err(libc::ESRCH)
+        });
+        LATE_LOOK_NS
     }
 }
 
@@ -398,8 +417,7 @@ impl Patience {
 #[derive(Default)]
 struct Seen {
     entries: u64,
-    /// Looks that found a kick unanswered.
-    late: u32,
-    patience: Patience,
+    /// Of a kick that is unanswered: looks that found that the thread could have obeyed.
+    owed: Option<(Patience, u32)>,
     crowd: Crowd,
 }
