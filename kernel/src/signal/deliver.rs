@@ -118,7 +118,7 @@ fn next(cx: &mut Context) -> Next {
         }
         if SigSet::STOP.contains(signo) {
             // Nobody could continue the members of an orphaned group.
-            if signo == SIGSTOP || !stop::is_orphaned(task.group.pgid(), None) {
+            if signo == SIGSTOP || !stop::is_own_group_orphaned(&task) {
                 stop::begin(&task, signo);
             }
             continue;

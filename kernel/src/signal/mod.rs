@@ -34,7 +34,7 @@ pub use send::{
     begin_exec, begin_group_exit, notify_parent_of_exit, remove_source, send_group, send_pgrp,
     send_source, send_task,
 };
-pub use stop::{exit_signals, is_orphaned, signal_orphaned_group};
+pub use stop::{exit_signals, is_orphaned, is_own_group_orphaned, signal_orphaned_group};
 
 /// What CLONE_SIGHAND shares: the actions, by signal number minus 1.
 pub struct SigHand {

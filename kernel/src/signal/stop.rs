@@ -3,7 +3,7 @@
 use super::control::{kick, recalc_locked, retarget};
 use super::send::{send_group, send_pgrp};
 use crate::sched;
-use crate::task::{GroupInner, Pid, Task, ThreadGroup, pids};
+use crate::task::{GroupInner, Pid, Task, ThreadGroup, family, pids};
 use abi::signal::{self as sig, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP, SaFlags, SigSet, Siginfo};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -159,7 +159,7 @@ pub fn exit_signals(task: &Arc<Task>) {
 }
 
 /// Whether process group `pgid` has no member whose parent is in another group of the same session
-/// (will_become_orphaned_pgrp()). `except`: a process that is about to leave, by pid.
+/// (will_become_orphaned_pgrp()). `except`: a process that is about to leave, by pid. Under [`family`].
 pub fn is_orphaned(pgid: Pid, except: Option<Pid>) -> bool {
     !pids()
         .process_group(pgid)
@@ -170,6 +170,13 @@ pub fn is_orphaned(pgid: Pid, except: Option<Pid>) -> bool {
                 parent.pid() != 1 && parent.pgid() != pgid && parent.sid() == member.sid()
             })
         })
+}
+
+/// Whether the calling task's process group is orphaned (is_current_pgrp_orphaned()).
+pub fn is_own_group_orphaned(task: &Task) -> bool {
+    // Not while one that ends has told the group but is still in it.
+    let _family = family();
+    is_orphaned(task.group.pgid(), None)
 }
 
 /// SIGHUP and SIGCONT to the process group `pgid` when it has a stopped member. The caller has found that the group has

@@ -164,7 +164,7 @@ pub(super) fn check(tty: &Tty, signo: i32) -> Result<()> {
             Ok(())
         };
     }
-    if signal::is_orphaned(own, None) {
+    if signal::is_own_group_orphaned(&task) {
         return err(Errno::EIO);
     }
     send(own, signo);
