@@ -120,14 +120,9 @@ impl Mm {
 /// What the kernel keeps for a task's open files: Linux charges that to memory cgroups only, but a victim must be found
 /// that gives the memory back.
 fn kernel_pages_of(task: &Task) -> u64 {
-    /// An open file, about, bytes.
-    const FILE: u64 = 1024;
     let files = task.files().entries();
-    let bytes: u64 = files
-        .iter()
-        .map(|(_, file, _)| FILE + file.ops().kernel_bytes() as u64)
-        .sum();
-    bytes / PAGE
+    let bytes: usize = files.iter().map(|(_, file, _)| file.kernel_bytes()).sum();
+    bytes as u64 / PAGE
 }
 
 /// mm/oom_kill.c:oom_badness() in pages, for a task whose memory is `pages`; None: it is never killed.

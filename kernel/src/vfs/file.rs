@@ -178,6 +178,13 @@ impl File {
         &self.path
     }
 
+    /// Bytes of kernel memory that go with it, about.
+    pub fn kernel_bytes(&self) -> usize {
+        /// An open file itself.
+        const FILE: usize = 1024;
+        FILE + self.ops.kernel_bytes()
+    }
+
     pub fn inode(&self) -> &Arc<dyn Inode> {
         &self.inode
     }

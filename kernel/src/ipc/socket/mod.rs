@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub trait Protocol: Send + Sync + Any {
     fn options(&self) -> &Options;
 
-    /// Bytes sent and not yet received.
+    /// Bytes of kernel memory in flight: data sent and not yet received, and files that wait to be received.
     fn in_flight(&self) -> usize {
         0
     }

@@ -388,7 +388,7 @@ impl Drop for UnixSocket {
 
 impl Protocol for UnixSocket {
     fn in_flight(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
+        self.sent.load(Ordering::Relaxed) + rights::bytes_held(self)
     }
 
     fn options(&self) -> &Options {

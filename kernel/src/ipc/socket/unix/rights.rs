@@ -119,6 +119,21 @@ fn children(socket: &Arc<UnixSocket>) -> Vec<u64> {
     ids
 }
 
+/// Bytes of kernel memory of the files in `socket`'s queue, about; without what further sockets hold.
+pub fn bytes_held(socket: &UnixSocket) -> usize {
+    let mut sockets = 0;
+    let mut others = Vec::new();
+    socket.each_rights(&mut |rights| {
+        for file in rights.iter().flat_map(|r| &r.files) {
+            match unix_of(file) {
+                Some(socket) => sockets += socket.sent.load(Ordering::Relaxed),
+                None => others.push(file.clone()),
+            }
+        }
+    });
+    sockets + others.iter().map(|f| f.kernel_bytes()).sum::<usize>()
+}
+
 /// Drops what only garbage refers to. Called when a socket is closed.
 pub fn collect() {
     if FLYING.lock().sockets.is_empty() {
