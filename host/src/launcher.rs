@@ -287,15 +287,18 @@ fn window_watcher(terminal: &OwnedFd, life: &OwnedFd) -> io::Result<libc::pid_t>
         -1 => Err(io::Error::last_os_error()),
         0 => unsafe {
             die_with(launcher);
-            libc::setsid();
-            if libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) != 0 {
-                libc::_exit(1);
-            }
             let mut wanted = std::mem::zeroed();
             libc::sigemptyset(&mut wanted);
             libc::sigaddset(&mut wanted, libc::SIGWINCH);
             libc::sigaddset(&mut wanted, libc::SIGHUP);
             libc::sigaddset(&mut wanted, libc::SIGTERM);
+            libc::sigprocmask(libc::SIG_BLOCK, &wanted, std::ptr::null_mut());
+            libc::setsid();
+            // It may have changed since the terminal was opened.
+            if libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) != 0 || !tell(life, CHANGED, 0)
+            {
+                libc::_exit(1);
+            }
             loop {
                 match libc::sigwaitinfo(&wanted, std::ptr::null_mut()) {
                     libc::SIGWINCH if tell(life, CHANGED, 0) => {}
