@@ -17,16 +17,21 @@ pub(super) fn state(task: &Task) -> (char, &'static str) {
         let ended = || !inner.threads.iter().any(|t| std::ptr::eq(&**t, task));
         // A leader that has ended before the others; the last one is a zombie when waits and polls see it.
         let leader = !inner.threads.is_empty() && ended();
-        (inner.zombie.is_some() || leader, inner.stopped.is_some())
+        // From when it may count for a parent that waits for the stop, until it is continued.
+        let stops = task.job_stopped.load(Relaxed) && task.group.stopping.load(Relaxed) != 0;
+        let stopped = stops && inner.group_exit.is_none();
+        (inner.zombie.is_some() || leader, stopped)
     };
     if zombie {
         return ('Z', "zombie");
+    }
+    if stopped {
+        return ('T', "stopped");
     }
     match task.sched.run_state() {
         RunState::Dead => ('X', "dead"),
         RunState::Queued | RunState::Running => ('R', "running"),
         RunState::Parked { .. } if task.sched.held_registers().is_some() => ('R', "running"),
-        RunState::Parked { .. } if stopped => ('T', "stopped"),
         RunState::Parked {
             interruptible: true,
         } => ('S', "sleeping"),
