@@ -106,15 +106,7 @@ fn about(dentry: &Dentry, inode: &Arc<dyn Inode>, mask: M, unlinked: bool) {
             },
         );
     }
-    tell(
-        inode,
-        &Event {
-            mask,
-            cookie: 0,
-            name: None,
-            unlinked,
-        },
-    );
+    itself(inode, mask);
 }
 
 fn itself(inode: &Arc<dyn Inode>, mask: M) {
